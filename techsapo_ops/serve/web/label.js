@@ -33,7 +33,9 @@ export function feedbackForm(request, via) {
       const stored = await post("/api/v1/feedback", { request_id: request, label: given.get("label"), solved, via });
       state.textContent = `${word("labelStored")}: ${word("labels")[stored.label]}${stored.who ? ` (${stored.who})` : ""}`;
     } catch (error) {
-      state.textContent = error.status === 401 || error.status === 403 ? word("labelKey") : error.detail;
+      const refused = error.status === 401 || error.status === 403;
+      state.textContent = refused ? word("labelKey") : error.detail;
+      form.querySelector("button").disabled = refused; // a key that is used for what it may not do is an alert
     }
   });
   return form;
