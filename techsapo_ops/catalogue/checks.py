@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
+from techsapo_ops.catalogue.topics import plain, topics_in
 from techsapo_ops.catalogue.yaml_text import packaged_table
 
 _SLOT = re.compile(r"\{([a-z]+)\}")
@@ -34,6 +35,8 @@ _TYPES: Mapping[str, re.Pattern[str]] = {
 FREE = frozenset(_TYPES) - {"service", "host", "port", "minutes"}
 """Slots that take any name of their type."""
 _HIGHEST_PORT = 65_535
+MOST_CHECKS = 3
+"""Checks beside an answer: more of them are no first step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,16 @@ class Check:
 def checks() -> Mapping[str, Check]:
     """Every check by name, in the order of checks.yaml."""
     return packaged_table("checks.yaml", _check)
+
+
+def checks_about(text: str, most: int = MOST_CHECKS) -> tuple[Check, ...]:
+    """Those that tell whether a cause is right which `text` names, the one for most of its topics first.
+
+    Only those without a slot: nothing of `text` gets into a command.
+    """
+    named = topics_in(plain(text))
+    fitting = [each for each in checks().values() if not each.slots and named & each.signs.keys()]
+    return tuple(sorted(fitting, key=lambda each: -len(named & each.signs.keys()))[:most])
 
 
 def _check(name: str, argv: tuple[str, ...], tells: Any, reads: Any, signs: Any = None) -> Check:

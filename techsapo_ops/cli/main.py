@@ -86,6 +86,7 @@ COMMANDS: dict[str, LazyEntry] = {
     "eval": LazyEntry(
         "app.evaluate", "evaluate", "Ask labelled questions, and say how many answers are right.", _ASK
     ),
+    "feedback": LazyEntry("app.feedback", "feedback", "Say whether an answer was right.", _ASK),
     "mcp": LazyEntry("app.mcp", "mcp", "Give an AI client read-only tools, by MCP on stdio.", _ASK),
     "answers": LazyEntry(
         "app.answers", "app", "Show the cost of answers, reset a budget, calibrate confidence.", _ASK

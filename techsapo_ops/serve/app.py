@@ -20,6 +20,7 @@ from techsapo_ops.serve.answers.asking import AnswerLanguage, Asking
 from techsapo_ops.serve.answers.audit_trail import AuditTrail
 from techsapo_ops.serve.answers.chat import chat_routes
 from techsapo_ops.serve.answers.drill import DrillAlert, drill_routes
+from techsapo_ops.serve.answers.feedback import feedback_routes
 from techsapo_ops.serve.answers.own_pages import OwnPages, knowledge_routes
 from techsapo_ops.serve.answers.reading import Offers, reading_routes
 from techsapo_ops.serve.answers.spending import open_spending
@@ -57,6 +58,7 @@ from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stores.app_key import DrillSeal, PromptHash, Seal
 from techsapo_ops.stores.audit.database import audit_server
 from techsapo_ops.stores.audit.log import AuditLog
+from techsapo_ops.stores.labels.store import LabelStore
 from techsapo_ops.stores.shared import Shared
 from techsapo_ops.wallbounce.calls import Turn
 from techsapo_ops.wallbounce.orchestrator import WallBounce
@@ -133,7 +135,7 @@ class App:
             self.audit,
             metrics,
             PromptHash(options.app_key),
-            keep_prompts=spec.audit.prompt == "masked",
+            kept=spec.audit,
             simulated=registry.simulated,
         )
         self.spending = spending = open_spending(
@@ -202,6 +204,10 @@ class App:
         metrics.gauge("techsapo_inflight_analyses", lambda: answers.active)
         read_state(metrics, self.audit, spending)
 
+        self._labels = labels = LabelStore(
+            audit_server(spec.mysql, options.authorities.mysql, options.audit_members),
+            options.data / "audit.sqlite",
+        )
         offers = Offers(wallbounce, spec.app.limits.max_prompt, registry.simulated)
         for path in ANSWERING:
             metrics.start_route("POST", path)
@@ -214,6 +220,7 @@ class App:
             chat_routes(gate, asking),
             reading_routes(gate, offers, idempotency),
             knowledge_routes(gate, own_pages, options.mask),
+            *feedback_routes(gate, labels),
             *incident_routes(gate, incidents.desk, incidents.questions, key_in(options.alerts_key)),
             drill_routes(drills, idempotency, self.audit, instance.name, drill_alert),
             probe_routes(gate, own_health, self.lifecycle, metrics.render),
@@ -287,6 +294,7 @@ class App:
         if self._acknowledgements is not None:
             clean_ups.start_task("acknowledged alerts", self._acknowledgements.watch())
         incidents = self._incidents
+        clean_ups.add("labels", lambda: asyncio.to_thread(self._labels.close))
         clean_ups.add("incidents", lambda: asyncio.to_thread(incidents.store.close))
         if incidents.runner is not None:
             clean_ups.start_task("investigations", incidents.runner.watch())

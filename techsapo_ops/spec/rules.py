@@ -219,11 +219,22 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
         )
 
 
+def feedback(spec: Spec, _: Context) -> Iterator[Finding]:
+    """Whoever is asked about an answer can read it, and the question."""
+    if spec.schedule.feedback is not None and {spec.audit.prompt, spec.audit.answers} != {"masked"}:
+        yield Finding(
+            ("schedule", "feedback"),
+            msg("people can't label answers of which the text is not stored"),
+            msg("set audit.prompt and audit.answers to masked"),
+            uses=(("audit", "prompt"), ("audit", "answers")),
+        )
+
+
 _RULES: tuple[Rule, ...] = (
     ports, instances, redis, nginx, certificates, receiver_names, receivers, next_receivers, smtp,
     addresses, keys, scrape, scrape_interval, probes, alerts, business_hours, budget, exposed, auth,
     prometheus_backup, retiring, bodies, options, exposed_key, urls,
-    sign_in, tracing, machines, redis_of_machines, investigations,
+    sign_in, tracing, machines, redis_of_machines, investigations, feedback,
 )  # fmt: skip
 
 

@@ -32,6 +32,8 @@ from techsapo_ops.stack.topology import Topology
 from techsapo_ops.stores.audit.costs import By, Report, summed
 from techsapo_ops.stores.audit.database import AuditServer, audit_server
 from techsapo_ops.stores.audit.rows import Rows, read_drill_rows, read_rows
+from techsapo_ops.stores.labels.rows import AnsweredRequest
+from techsapo_ops.stores.labels.store import read_answered
 
 AUDIT = "audit.sqlite"
 _DATABASE = Mysql.facts.kind
@@ -59,6 +61,17 @@ def rows_of(stack: Stack, days: int) -> Rows:
         lambda mysql, databases: read_rows(mysql, databases, first_day(days)),
         Rows.from_json,
         Rows(),
+    )
+
+
+def answered_of(stack: Stack, days: int) -> tuple[AnsweredRequest, ...]:
+    """The requests of the last `days` days that have a verdict, with their labels, likewise."""
+    return _read(
+        stack,
+        ("--labels", "--days", str(days)),
+        lambda mysql, databases: read_answered(mysql, databases, first_day(days)),
+        lambda value: tuple(map(AnsweredRequest.from_json, value)),
+        (),
     )
 
 

@@ -53,6 +53,7 @@ _NOTES = {
 def show_answer(body: Mapping[str, Any]) -> None:
     """Print an answer's document (see AnswerBody)."""
     out = console()
+    _show_verdict(body)
     out.print(Text(body["answer"]), soft_wrap=True)  # the terminal wraps: a command in it can be copied whole
     out.print()
     show_examination(body)
@@ -61,6 +62,7 @@ def show_answer(body: Mapping[str, Any]) -> None:
 def show_triage(body: Mapping[str, Any]) -> None:
     """Print what a log says (see TriageBody), and the examination of that answer."""
     out = console()
+    _show_verdict(body["analysis"])
     styles = {"critical": "bold red", "high": "red", "medium": "yellow"}
     facts = Table.grid(padding=(0, 3, 0, 0))
     facts.add_row(spoken(msg("category")), body["problem_category"])
@@ -72,6 +74,37 @@ def show_triage(body: Mapping[str, Any]) -> None:
         out.print(Text(f"{number:>2}. {step}"), soft_wrap=True)
     out.print()
     show_examination(body["analysis"])
+
+
+def _show_verdict(body: Mapping[str, Any]) -> None:
+    """Print the verdict in one sentence, and what to check before anything is done."""
+    out = console()
+    style = "bold green" if body["accepted"] else "bold yellow"
+    out.print(Text(spoken(headline(body)), style=style), soft_wrap=True)
+    for check in body.get("checks", ()):
+        told = msg("{command}: {tells}. {reads}", **check)
+        out.print(_titled(msg("check"), told, ""), soft_wrap=True)
+    out.print()
+
+
+def headline(body: Mapping[str, Any]) -> str:
+    """How the answers are divided, and what to do now."""
+    votes = [each for each in body["providers"] if each["status"] == "answered"]
+    agree = sum(each.get("agrees") is True for each in votes)
+    differ = sum(each.get("agrees") is False for each in votes)
+    if len(votes) < 2:
+        said = msg("There is only one answer and nothing to compare it to.")
+    elif differ:
+        said = msg("The answers are split {agree} to {differ}.", agree=agree, differ=differ)
+    elif agree < 2:
+        said = msg("The answers could not be compared.")
+    else:
+        said = msg("{agree} answers agree.", agree=agree)
+    if body["accepted"]:
+        return msg("{said} The thresholds are met.", said=said)
+    if body.get("checks"):
+        return msg("{said} Check this first:", said=said)
+    return msg("{said} The thresholds are not met: check before you act on it.", said=said)
 
 
 def show_examination(body: Mapping[str, Any]) -> None:

@@ -23,6 +23,7 @@ from techsapo_ops.messages import msg, template
 from techsapo_ops.stores.audit.database import audit_server
 from techsapo_ops.stores.audit.rows import read_drill_rows, read_rows
 from techsapo_ops.stores.budget_ledger import PERIODS
+from techsapo_ops.stores.labels.store import read_answered
 from techsapo_ops.watch.costs import AUDIT, first_day
 from techsapo_ops.watch.costs import costs as sum_up
 
@@ -57,6 +58,10 @@ def costs(
     drill: Annotated[
         str | None, typer.Option("--drill", hidden=True, help="With --rows: of the drill of these ids.")
     ] = None,
+    labels: Annotated[
+        bool,
+        typer.Option("--labels", hidden=True, help="With --rows: verdicts, and their labels."),
+    ] = False,
     data: Annotated[
         Path, typer.Option("--data", hidden=True, help="Folder of the app's audit log.")
     ] = Path(),
@@ -77,7 +82,9 @@ def costs(
         spec = stores.spec(here.spec)
         server = audit_server(spec.mysql, stores.authorities(spec, here.layout).mysql, stores.audit_members)
         databases = [path for path in (data / AUDIT,) if path.exists()]
-        if drill is not None:
+        if labels:
+            out.json([each.to_json() for each in read_answered(server, databases, first_day(days))])
+        elif drill is not None:
             out.json(dict(read_drill_rows(server, databases, drill)))
         else:
             out.json(read_rows(server, databases, first_day(days)).to_json())

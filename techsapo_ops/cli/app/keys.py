@@ -59,6 +59,7 @@ class ScopeName(StrEnum):
     MONITOR = "monitor"
     ALERTS = "alerts"
     EVENTS = "events"
+    LABEL = "label"
 
 
 @app.command()

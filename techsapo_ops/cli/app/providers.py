@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,8 @@ from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.providers.overview import ListedProvider, list_providers
 
 if TYPE_CHECKING:
+    from techsapo_ops.cli.project import Project
+    from techsapo_ops.wallbounce.feedback.track_record import TrackRecord
     from techsapo_ops.wallbounce.providers.provider import Price
 
 
@@ -40,16 +43,46 @@ def list_all(*, place: SpecPlace, out: JsonOutput) -> None:
 
       techsapo providers list --json
     """
-    listed = list_providers(place.open().loaded)
+    project = place.open()
+    listed = list_providers(project.loaded)
+    records = _records(project)
     if out.as_json:
-        out.json({"providers": [provider_json(row) for row in listed]})
+        out.json({"providers": [provider_json(row, records.get(row.model or "")) for row in listed]})
         return
     out.table(COLUMNS, [provider_row(row) for row in listed], right=NUMBERS)
     for note in notes(listed, datetime.now(UTC).date()):
         out.say(note)
+    for row in listed:
+        if (record := records.get(row.model or "")) is not None:
+            out.say(record_line(row.name, record))
     if any(row.lacks is None and row.model is not None for row in listed):
         out.say(msg("a test asks each provider a small question and costs at most one cent per provider"))
         out.next("techsapo providers test")
+
+
+def _records(project: Project) -> dict[str, TrackRecord]:
+    """The record of each model, by what people said of its answers; none where the audit log is away."""
+    from techsapo_ops.cli.open_stack import open_stack
+    from techsapo_ops.wallbounce.feedback.judged import judged
+    from techsapo_ops.wallbounce.feedback.track_record import track_records
+    from techsapo_ops.watch.costs import answered_of
+
+    try:
+        return {each.model: each for each in track_records(judged(answered_of(open_stack(project), 90)))}
+    except OpsError:
+        return {}
+
+
+def record_line(name: str, record: TrackRecord) -> str:
+    """How often a provider's model dissents, and how often its answers were right."""
+    dissents = msg(
+        "{name}: dissents in {dissented} of {compared}",
+        name=name, dissented=record.dissented, compared=record.compared,
+    )  # fmt: skip
+    if not record.judged:
+        return dissents
+    right, judged = record.right, record.judged
+    return msg("{dissents}; right in {right:g} of {judged}", dissents=dissents, right=right, judged=judged)
 
 
 def _completed(context: typer.Context, incomplete: str) -> list[str]:
@@ -163,7 +196,7 @@ def notes(providers: Sequence[ListedProvider], today: date) -> Iterator[str]:
     yield msg("a provider's `max_output_tokens` sets its longest answer")
 
 
-def provider_json(listed: ListedProvider) -> dict[str, Any]:
+def provider_json(listed: ListedProvider, record: TrackRecord | None = None) -> dict[str, Any]:
     """One provider with stable keys; null where nothing is known."""
     section, end = listed.section, listed.end
     return {
@@ -174,6 +207,7 @@ def provider_json(listed: ListedProvider) -> dict[str, Any]:
         "reason": listed.lacks,
         "tiers": list(listed.tiers),
         "price": _price_json(listed.price),
+        "record": asdict(record) if record is not None else None,
         "max_output_tokens": listed.longest,
         "end": {
             "retires": str(end.retires),

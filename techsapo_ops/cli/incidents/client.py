@@ -17,7 +17,7 @@ _LIMIT = 4 << 20
 
 def add_event(asked: Orchestrator, text: str, service: str, host: str) -> dict[str, Any]:
     """Note that something was done. Raises OpsError with what the app said instead, as all of these do."""
-    return _posted(asked, EVENTS, {"text": text, "service": service, "host": host})
+    return posted(asked, EVENTS, {"text": text, "service": service, "host": host})
 
 
 def incidents(asked: Orchestrator, state: str = "all", limit: int = 50) -> list[dict[str, Any]]:
@@ -33,17 +33,17 @@ def incident(asked: Orchestrator, number: int) -> dict[str, Any]:
 
 def resolve(asked: Orchestrator, number: int, cause: str) -> dict[str, Any]:
     """End an incident with its cause; the incident as it is then, as of the next two."""
-    return _posted(asked, f"{INCIDENTS}/{number}/resolve", {"cause": cause})
+    return posted(asked, f"{INCIDENTS}/{number}/resolve", {"cause": cause})
 
 
 def strike(asked: Orchestrator, number: int, cause: int, reason: str) -> dict[str, Any]:
     """Strike the verdict's cause at the place `cause` out, from 1, and have the verdict drawn anew."""
-    return _posted(asked, f"{INCIDENTS}/{number}/strike", {"cause": cause, "reason": reason})
+    return posted(asked, f"{INCIDENTS}/{number}/strike", {"cause": cause, "reason": reason})
 
 
 def add_output(asked: Orchestrator, number: int, check: str, output: str) -> dict[str, Any]:
     """Add what a check printed, by its name or "", and have the verdict drawn anew."""
-    return _posted(asked, f"{INCIDENTS}/{number}/check", {"check": check, "output": output})
+    return posted(asked, f"{INCIDENTS}/{number}/check", {"check": check, "output": output})
 
 
 def read(asked: Orchestrator, path: str, params: Mapping[str, str]) -> dict[str, Any]:
@@ -59,8 +59,8 @@ def read(asked: Orchestrator, path: str, params: Mapping[str, str]) -> dict[str,
     return _answered(url, answer)
 
 
-def _posted(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Once: what nobody answered may have been done, and is not done again by itself."""
+def posted(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to `body`, sent once: what nobody answered may have been done, and is not done again."""
     peer, url = asked.peer, f"{asked.peer.url}{path}"
     headers = {"Content-Type": "application/json", "Accept-Language": spoken_language(), **peer.headers}
     try:

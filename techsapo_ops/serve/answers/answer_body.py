@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from techsapo_ops.catalogue.checks import checks_about
 from techsapo_ops.serve.answers.metering import Account
 from techsapo_ops.serve.bodies.base import Document, rounded
 from techsapo_ops.serve.http.problems import Problem
@@ -28,6 +30,7 @@ from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.providers.failures import Failure
 from techsapo_ops.wallbounce.verdict.calibration import model_set
 from techsapo_ops.wallbounce.verdict.commands import Dangerous
+from techsapo_ops.wallbounce.verdict.record import RECORD, record_of
 from techsapo_ops.wallbounce.verdict.verdict import CONTRADICTED
 
 
@@ -39,7 +42,7 @@ def answer_document(
 
     It is made as the plain data that is stored and sent: a model of it would be taken apart again at once.
     """
-    rule = wallbounce.rule(analysis.tier)
+    rule, language = wallbounce.rule(analysis.tier), analysis.question.language
     verdict = analysis.verdict
     notes = list(verdict.notes)
     if len(analysis.voices) + len(analysis.failures) < rule.providers:
@@ -49,7 +52,7 @@ def answer_document(
     return {
         "request_id": request_id,
         "task_type": analysis.task_type,
-        "language": analysis.question.language,
+        "language": language,
         "answer": analysis.text,
         "answered_by": analysis.answer.provider,
         "root_cause": analysis.answer.root_cause,
@@ -66,6 +69,15 @@ def answer_document(
         "notes": notes,
         "providers": _providers(analysis, account.by_provider()),
         "evidence": _evidence(analysis),
+        "panel": RECORD.dump_python(record_of(analysis, rule), mode="json"),
+        "checks": [
+            {
+                "command": shlex.join(check.argv),
+                "tells": check.tells[language],
+                "reads": check.reads[language],
+            }
+            for check in checks_about(analysis.text)
+        ],
         "grades": [_grade(r) for r in analysis.reviews],
         "unsettled": [_unsettled(o) for o in analysis.unsettled],
         "dissent": [{**asdict(d), "grade": rounded(d.grade)} for d in analysis.dissent],

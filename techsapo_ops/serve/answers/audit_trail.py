@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.masking.masker import mask
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.answers.answer_body import failed_provider
@@ -23,6 +24,7 @@ from techsapo_ops.serve.http.auth import Caller
 from techsapo_ops.serve.http.idempotency import RequestMemory
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.metrics.metrics import Metrics
+from techsapo_ops.spec.models.app import Audit
 from techsapo_ops.stores.app_key import PromptHash
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.spool import AuditRow
@@ -47,6 +49,8 @@ STORED_WITHIN = 30.0
 """Seconds in which a row is on disk, or its answer is not given."""
 _VERDICT = ("confidence", "consensus", "accepted", "simulated")
 """Of an answer's document, in the log and in its row."""
+_COLUMN = 65_000
+"""Bytes that a TEXT column takes, and some to spare."""
 _ECHO = 16
 """Characters in a row that a vendor's words and the question share by no chance."""
 
@@ -54,7 +58,7 @@ _ECHO = 16
 class AuditTrail:
     """Writes down the requests of one instance, for which `simulated` providers answer or real ones.
 
-    The prompt itself is in no log, and in the audit log masked (`keep_prompts`) or not at all.
+    Prompts and answers are in no log, and in the audit log masked or not at all, as `kept` says.
     """
 
     def __init__(
@@ -64,14 +68,14 @@ class AuditTrail:
         metrics: Metrics,
         prompt_hash: PromptHash,
         *,
-        keep_prompts: bool,
+        kept: Audit,
         simulated: bool,
     ) -> None:
         self.instance = instance
         self.audit = audit
         self.metrics = metrics
         self.prompt_hash = prompt_hash
-        self.keep_prompts = keep_prompts
+        self.kept = kept
         self.simulated = simulated
 
     def begin(self, prompt: str, task_type: TaskType, request_id: str, caller: Caller) -> AuditedRequest:
@@ -251,10 +255,14 @@ class AuditedRequest:
                 status=status,
                 processing_ms=self.elapsed_ms(),
                 key_id=self.caller.key.id if self.caller.key else None,
-                prompt=_storable(mask(prompt)) if self.trail.keep_prompts else None,
+                prompt=_storable(mask(prompt)) if self.trail.kept.prompt == "masked" else None,
                 claimed_user=self.caller.claimed,
                 sources=self.sources,
                 threshold=answer["thresholds"]["confidence"] if "thresholds" in answer else None,
+                panel=_bounded(dump(answer["panel"]).decode()) if answer.get("panel") else None,
+                answer=_storable(mask(answer["answer"]))
+                if self.trail.kept.answers == "masked" and "answer" in answer
+                else None,
                 calls=tuple(account.calls) if account is not None else (),
             )
         )
@@ -300,4 +308,9 @@ def _without(prompt: str, words: str) -> str:
 
 def _storable(text: str) -> str:
     """Text that UTF-8 can hold, at most what a TEXT column takes."""
-    return text.encode(errors="replace")[:65_000].decode(errors="ignore")
+    return text.encode(errors="replace")[:_COLUMN].decode(errors="ignore")
+
+
+def _bounded(record: str) -> str | None:
+    """`record`, where the column takes all of it: a part of one says nothing."""
+    return record if len(record.encode()) <= _COLUMN else None

@@ -9,6 +9,7 @@ from pydantic import Field
 from techsapo_ops.catalogue.dangers import Effect
 from techsapo_ops.serve.bodies.base import Body, Rounded
 from techsapo_ops.wallbounce.question import TaskType
+from techsapo_ops.wallbounce.verdict.record import PanelRecord
 
 Html = Annotated[
     str | None,
@@ -188,6 +189,14 @@ class SourceBody(Body):
     cited: Annotated[bool, Field(description="Whether `answer` names the file.")]
 
 
+class NextCheckBody(Body):
+    """A command from the built-in list of checks. It only reads; no word of it comes from a model."""
+
+    command: str
+    tells: Annotated[str, Field(description="What it shows, in the answer's language.")]
+    reads: Annotated[str, Field(description="What which output means.")]
+
+
 class AnswerBody(Body):
     """The answer and how far it can be trusted. Scores are 0 to 1."""
 
@@ -226,6 +235,14 @@ class AnswerBody(Body):
     notes: list[str]
     providers: list[ProviderBody]
     evidence: EvidenceBody
+    panel: Annotated[
+        PanelRecord | None,
+        Field(description="What the verdict leaves behind to learn from; the audit log stores the same."),
+    ] = None
+    checks: Annotated[
+        list[NextCheckBody],
+        Field(description="What can be checked about the causes that the answer names."),
+    ] = []
     grades: list[GradeBody]
     unsettled: list[UnsettledBody]
     dissent: list[DissentBody]

@@ -34,7 +34,7 @@ from techsapo_ops.serve.http.request_body import Admit, body_route
 from techsapo_ops.serve.http.responses import json_response, while_connected
 from techsapo_ops.serve.incidents.asking import Questions
 from techsapo_ops.serve.incidents.desk import Desk, unknown
-from techsapo_ops.stores.incidents.store import Away
+from techsapo_ops.stores.audit.shared_tables import Away
 
 T = TypeVar("T")
 RETRY_AFTER = 10.0

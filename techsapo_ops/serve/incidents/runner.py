@@ -17,8 +17,9 @@ import structlog
 
 from techsapo_ops.incidents.incident import over
 from techsapo_ops.serve.incidents.investigation import Investigation, Lease, Lost
+from techsapo_ops.stores.audit.shared_tables import Away
 from techsapo_ops.stores.incidents.rows import COLUMN, Change, Entry, Incident, State
-from techsapo_ops.stores.incidents.store import Away, IncidentStore, open_ones, waiting
+from techsapo_ops.stores.incidents.store import IncidentStore, open_ones, waiting
 
 log = structlog.get_logger()
 

@@ -34,10 +34,12 @@ _TYPES = {
 _WEB = files("techsapo_ops.serve") / "web"
 _PAGES = {
     "/": "ask", "/dashboards": "dashboards", "/status": "status", "/incidents": "incidents", "/docs": "docs",
+    "/feedback": "feedback",
 }  # fmt: skip
 """Files, without their ending, by path."""
-_WORDS = tuple(zip(_PAGES, ("askPage", "dashboardsPage", "statusPage", "incidentsPage", "api"), strict=True))
-"""What the navigation calls each page, as a key of dictionary.js."""
+_NAMES = ("askPage", "dashboardsPage", "statusPage", "incidentsPage", "api")
+_WORDS = tuple(zip(_PAGES, _NAMES, strict=False))
+"""What the navigation calls each page, as a key of dictionary.js: all but the last, where messages lead."""
 
 
 @cache

@@ -2,8 +2,10 @@
 
 import { events } from "/web/live.js";
 import { drawHistory, linkTo, named, note, questionOf, recall } from "/web/history.js";
+import { feedbackForm } from "/web/label.js";
 import { copyButton, written } from "/web/markup.js";
 import { followOffer, offer } from "/web/offer.js";
+import { recordOf } from "/web/records.js";
 import { chosenLanguage, element, headers, number, setUp, takeKey, word } from "/web/words.js";
 
 const form = document.getElementById("form");
@@ -48,8 +50,35 @@ function why({ cause, kind }) {
   return word("causes")[cause] ?? word("kinds")[kind] ?? kind;
 }
 
+/** The verdict in one sentence: how the answers are divided, and what to do now. */
+function headline(body) {
+  const votes = body.providers.filter((each) => each.status === "answered");
+  const agree = votes.filter((each) => each.agrees).length;
+  const differ = votes.filter((each) => each.agrees === false).length;
+  const texts = word("headlines");
+  const said = votes.length < 2 ? texts.sole
+    : differ ? texts.split.replace("{agree}", agree).replace("{differ}", differ)
+      : agree < 2 ? texts.uncompared : texts.agree.replace("{agree}", agree);
+  const next = body.accepted ? texts.accepted : (body.checks ?? []).length ? texts.check : texts.declined;
+  return `${said}${word("gap")}${next}`;
+}
+
+function drawHeadline(body) {
+  result.querySelector("article").className = `card ${body.accepted ? "accepted" : "declined"}`;
+  document.getElementById("headline").textContent = headline(body);
+  document.getElementById("checks").replaceChildren(...(body.checks ?? []).map(({ command, tells, reads }) => {
+    const item = element("li");
+    item.append(element("code", "name", command), copyButton(() => command), element("span", "dim", `${tells} · ${reads}`));
+    return item;
+  }));
+  const box = document.getElementById("feedback");
+  const of = body.request_id + document.documentElement.lang;
+  if (box.dataset.of !== of) box.replaceChildren(feedbackForm(body.request_id, "page"));
+  box.dataset.of = of;
+}
+
 /** What stands in the card of a provider that answered or failed. */
-function providerParts(provider) {
+function providerParts(provider, chosen) {
   const card = document.createDocumentFragment();
   const title = element("h3", "", provider.name);
   title.append(element("small", "dim", provider.model));
@@ -60,12 +89,13 @@ function providerParts(provider) {
   } else {
     card.append(written(provider));
   }
-  if (provider.agrees === false) title.append(badge(word("dissents"), "warn"));
+  if (provider.name === chosen) title.append(badge(word("chosen"), "good"));
+  else if (provider.agrees === false) title.append(badge(word("dissents"), "warn"));
   const facts = [`${number(provider.seconds, 2)} ${word("seconds")}`, cost(provider.cost_usd)];
   if (typeof provider.grade === "number") facts.push(`${word("grade")} ${number(provider.grade, 2)}`);
   if (typeof provider.self_confidence === "number") facts.push(`${word("sure")} ${number(provider.self_confidence, 2)}`);
   if (provider.tokens) facts.push(`${provider.tokens.input}+${provider.tokens.output} ${word("tokens")}`);
-  card.append(element("p", "meta", facts.join(" · ")));
+  card.append(element("p", "meta", facts.join(" · ")), recordOf(provider.model));
   return card;
 }
 
@@ -230,7 +260,8 @@ function drawAnswer(body) {
   if (masked.length) notes.push(element("li", "", `${word("masked")}: ${masked.join(", ")}`));
   for (const source of body.sources ?? []) notes.push(element("li", "", `${word(source.cited ? "cited" : "ownPage")}: ${source.file} ${source.heading}`));
   document.getElementById("notes").replaceChildren(...notes);
-  drawCards(body.providers.map((provider) => [provider.name, provider, () => providerParts(provider)]));
+  drawCards(body.providers.map((provider) => [provider.name, provider, () => providerParts(provider, body.answered_by)]));
+  drawHeadline(body);
   drawExamination(body);
 }
 

@@ -83,6 +83,11 @@ export const WORDS = {
     kinds: {
       timeout: "時間切れ", rate_limited: "レート制限", unavailable: "応答不可", refused: "拒否", bad_answer: "不正な応答",
     },
+    chosen: "採用した回答", gap: "", record: "実績", noRecord: "実績はまだありません。", recordDissents: "別の見解", recordRight: "正しかった割合", recordsTitle: "回答の実績",
+    headlines: { sole: "回答は1件だけで、比較できません。", split: "{agree} 対 {differ} で割れています。", uncompared: "回答どうしを比較できません。", agree: "{agree} 件の回答が一致しました。", accepted: "基準を満たしています。", check: "まず次の確認を。", declined: "基準を満たしていません。確かめてから使ってください。" },
+    balance: { none: "正誤を付けた回答はまだありません。", sure: "信頼度0.9以上と示した {all} 件のうち、{right} 件が正しい回答でした。", declined: "不採用の {all} 件のうち、{right} 件は正しい回答でした。", money: "正しい回答1件あたり {usd} かかっています。" },
+    wasRight: "この回答は正しかったですか", labels: { right: "正しい", partly: "一部正しい", wrong: "誤り", unused: "使わなかった", unknown: "分からない" }, wasSolved: "問題は解決しましたか", solvedWords: { yes: "解決した", no: "解決していない" },
+    sendLabel: "送る", labelStored: "記録しました", labelKey: "スコープlabelのAPIキーが必要です：techsapo keys create 名前 --scope label", feedbackPage: "回答の正誤", feedbackIntro: "信頼度とモデルの名前は表示しません。ページを開いただけでは何も記録しません。", notStored: "保存していません（仕様ファイルのaudit）。", nothingToLabel: "正誤を付ける回答がありません。",
     incidentsPage: "インシデント", incidentOpen: "発生中", incidentEnded: "終了", investigating: "調査中", noIncidents: "インシデントはありません。", noVerdict: "判定はまだありません。",
     verdicts: { cause: "原因と思われるもの", guess: "推測（時刻が合うだけです）", false_alarm: "誤報と思われます", not_enough_evidence: "原因を挙げるには証拠が足りません。", evidence_only: "モデルの判定はありません" }, missing: "足りないもの",
     why: "なぜ？", nextChecks: "次の確認", printed: "確認の出力", addOutput: "出力を追加", causesTitle: "考えられる原因", speaksAgainst: "反する点", strike: "除外", strikeWhy: "除外する理由", struck: "除外", causeWas: "実際の原因", resolve: "解決済みにする", resolvedCause: "解決済み。原因",
@@ -219,6 +224,11 @@ export const WORDS = {
     kinds: {
       timeout: "timeout", rate_limited: "rate limited", unavailable: "unavailable", refused: "refused", bad_answer: "unusable answer",
     },
+    chosen: "chosen", gap: " ", record: "Record", noRecord: "No record yet.", recordDissents: "dissents", recordRight: "right", recordsTitle: "What became of answers",
+    headlines: { sole: "There is only one answer and nothing to compare it to.", split: "The answers are split {agree} to {differ}.", uncompared: "The answers could not be compared.", agree: "{agree} answers agree.", accepted: "The thresholds are met.", check: "Check this first:", declined: "The thresholds are not met: check before you act on it." },
+    balance: { none: "No answer has been labelled yet.", sure: "{right} of {all} answers shown with a confidence of 0.9 or more were right.", declined: "{right} of {all} declined answers were right after all.", money: "A right answer costs {usd}." },
+    wasRight: "Was this answer right?", labels: { right: "right", partly: "partly", wrong: "wrong", unused: "did not use it", unknown: "can't tell" }, wasSolved: "Is the problem solved?", solvedWords: { yes: "solved", no: "not solved" },
+    sendLabel: "Send", labelStored: "Stored", labelKey: "This needs an API key with scope label: techsapo keys create NAME --scope label", feedbackPage: "Were these answers right?", feedbackIntro: "Confidence and models are hidden. Opening this page stores nothing.", notStored: "Not stored (audit in the spec).", nothingToLabel: "There is no answer to label.",
     incidentsPage: "Incidents", incidentOpen: "open", incidentEnded: "ended", investigating: "investigating", noIncidents: "There are no incidents.", noVerdict: "There is no verdict yet.",
     verdicts: { cause: "Probable cause", guess: "Only a guess, as only the time fits", false_alarm: "Probably a false alarm", not_enough_evidence: "There is not enough evidence to name a cause.", evidence_only: "No model gave a verdict" }, missing: "Missing",
     why: "Why?", nextChecks: "Next checks", printed: "What the check printed", addOutput: "Add output", causesTitle: "Possible causes", speaksAgainst: "Against it", strike: "Rule out", strikeWhy: "Why it is not this", struck: "ruled out", causeWas: "The actual cause", resolve: "Resolve", resolvedCause: "Resolved. Cause",

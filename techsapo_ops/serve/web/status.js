@@ -1,6 +1,7 @@
 // The Status page: health, services, alerts, jobs, backups, costs and more, asked for again every ten seconds.
 
 import { hinted } from "/web/hints.js";
+import { drawRecords } from "/web/records.js";
 import { drawCertificates, drawDisks, drawServices } from "/web/stack.js";
 import { element, get, inPlace, local, moment, number, setUp, stamp, word } from "/web/words.js";
 
@@ -211,5 +212,11 @@ async function refresh() {
   timer = setTimeout(refresh, trouble ? AGAIN : document.hidden ? 6 * REFRESH : REFRESH);
 }
 
-setUp(draw, refresh);
+/** Read once, and again in another language: they change by the day. */
+function records() {
+  drawRecords(document.getElementById("records"));
+}
+
+setUp(() => { draw(); records(); }, () => { refresh(); records(); });
 refresh();
+records();

@@ -36,6 +36,7 @@ RIGHTS = {
     "incident_alerts": "INSERT, UPDATE",
     "incident_entries": "INSERT",
     "incident_events": "INSERT",
+    "answer_labels": "INSERT",
 }
 """What the app may do to its tables beside reading them: sums grow, incidents and their alerts end."""
 

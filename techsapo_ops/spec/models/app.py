@@ -243,3 +243,7 @@ class Audit(Section):
     """How the prompt is stored: only its digest (hash), or its text without secrets and personal data
     (masked).
     """
+    answers: Literal["none", "masked"] = "none"
+    """Whether the text of each answer is stored, without secrets and personal data (masked). People can
+    label answers later only if the prompt and the answer are stored.
+    """

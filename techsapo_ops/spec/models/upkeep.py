@@ -92,7 +92,7 @@ class Backup(Section):
 
 JobName = Literal[
     "backup", "verify", "prune", "certs", "drift", "costs", "report", "verify_offsite", "drill_alert",
-    "evidence",
+    "evidence", "feedback",
 ]  # fmt: skip
 
 
@@ -127,6 +127,10 @@ class Schedule(Section):
     """When the app is given the applies, logs and health of this stack, for investigations, and the team's
     own files as they are then; needs `investigate` or `knowledge`. Default with several hosts: every 5
     minutes.
+    """
+    feedback: Cron | None = None
+    """When people are asked about at most five answers, such as `0 9 * * 1-5`; the receivers of the weekly
+    report get the message. Needs `audit.prompt: masked` and `audit.answers: masked`. Default: never.
     """
     timeouts: dict[JobName, PositiveDuration] = {}
     """Time limit for one try of a job, by job name. A try that takes longer is ended, with all its processes.

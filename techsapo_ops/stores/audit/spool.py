@@ -51,7 +51,9 @@ class AuditRow:
     the confidence that the tier asks for. `prompt` is there only where the spec keeps it, masked. `key_id`
     is the API key's, `user_id` its name; `claimed_user` is whom the client named, which proves nothing.
     Where no key is needed, `user_id` is the claim. `cost_usd` is what the request was charged, `calls` what
-    it consists of. `sources` are the team's own files of which a part was sent with the prompt.
+    it consists of. `sources` are the team's own files of which a part was sent with the prompt. `panel` is
+    what its verdict leaves behind to learn from, as JSON; `answer`, masked, is there only where the spec
+    keeps it.
     """
 
     id: str
@@ -75,6 +77,8 @@ class AuditRow:
     threshold: float | None = None
     claimed_user: str | None = None
     sources: tuple[str, ...] = ()
+    panel: str | None = None
+    answer: str | None = None
     calls: tuple[AuditCall, ...] = ()
 
     def to_json(self) -> bytes:

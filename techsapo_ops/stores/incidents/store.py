@@ -8,26 +8,14 @@ anew and decides again: what it would have opened is there by then.
 from __future__ import annotations
 
 import json
-import random
-import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.stores.audit.database import (
-    READ_TIMEOUT,
-    AuditServer,
-    audit_engine,
-    database_errors,
-    make_file,
-)
-from techsapo_ops.stores.audit.migrate import upgrade
 from techsapo_ops.stores.audit.rows import naive
-from techsapo_ops.stores.audit.store import PATIENCE
+from techsapo_ops.stores.audit.shared_tables import Forestalled, SharedTables
 from techsapo_ops.stores.incidents.rows import (
     COLUMN,
     ENDLESS,
@@ -43,33 +31,12 @@ from techsapo_ops.stores.incidents.rows import (
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, TableClause
-    from sqlalchemy import Engine as Database
-
-T = TypeVar("T")
-
-_TRIES = 40
-"""Decisions in a row that others forestall, before it is given up."""
-_FORESTALLED = frozenset({1020, 1062, 1205, 1213})
-"""What MariaDB says to the later of two: the record changed, is there already, is locked, or a deadlock. A
-commit is told the last one, too, that lost against another member of the cluster."""
 
 
-class Away(Exception):
-    """Incidents can't be read or written now."""
-
-
-class IncidentStore:
+class IncidentStore(SharedTables):
     """The incidents of the stack: in its MariaDB, of a cluster in the first member that answers, or else in
     `sqlite`, the file of the one instance. Methods block, may be called from any thread, and raise Away.
     """
-
-    def __init__(self, server: AuditServer | None, sqlite: Path) -> None:
-        self._members: Sequence[AuditServer | None] = (None,) if server is None else server.members
-        self._sqlite = sqlite
-        self._engines: list[Database] = []
-        self._ready: set[int] = set()
-        self._member = 0
-        self._turn = threading.Lock()
 
     def change(
         self, read: Callable[[Connection], State], decide: Callable[[State], Sequence[Change]]
@@ -78,7 +45,7 @@ class IncidentStore:
 
         It is decided anew where somebody else was first, so that what `decide` raises has to hold.
         """
-        return self._by_one(lambda connection: _changed(connection, read, decide))
+        return self.by_one(lambda connection: _changed(connection, read, decide))
 
     def alter(self, number: int, decide: Callable[[Incident], Change | None]) -> Incident | None:
         """Change one incident as `decide` says, which says None for nothing; None where there is none."""
@@ -97,23 +64,23 @@ class IncidentStore:
         table = incidents_table()
         mine = (table.c.number == number, table.c.worker == worker, table.c.investigation == "running")
         statement = table.update().where(*mine).values(lease=naive(lease))
-        return self._by_one(lambda connection: connection.execute(statement).rowcount == 1)
+        return self.by_one(lambda connection: connection.execute(statement).rowcount == 1)
 
     def incident(self, number: int) -> Incident | None:
         """The incident of that number."""
         wanted = incidents_table().c.number == number
-        return next(iter(self._by_one(lambda connection: _incidents(connection, wanted))), None)
+        return next(iter(self.by_one(lambda connection: _incidents(connection, wanted))), None)
 
     def incidents(
         self, *wanted: ColumnElement[bool], limit: int, oldest: bool = False
     ) -> tuple[Incident, ...]:
         """Those for which all of `wanted` hold, the newest first, or the oldest."""
-        return self._by_one(lambda connection: _incidents(connection, *wanted, limit=limit, oldest=oldest))
+        return self.by_one(lambda connection: _incidents(connection, *wanted, limit=limit, oldest=oldest))
 
     def alerts(self, number: int) -> tuple[IncidentAlert, ...]:
         """The alerts of an incident, the first to begin first."""
         wanted = alerts_table().c.incident == number
-        return self._by_one(lambda connection: _alerts(connection, wanted))
+        return self.by_one(lambda connection: _alerts(connection, wanted))
 
     def entries(self, number: int) -> tuple[Entry, ...]:
         """The time line of an incident."""
@@ -121,13 +88,13 @@ class IncidentStore:
 
         table = entries_table()
         statement = sa.select(table).where(table.c.incident == number).order_by(table.c.number)
-        rows = self._by_one(lambda connection: connection.execute(statement).mappings().all())
+        rows = self.by_one(lambda connection: connection.execute(statement).mappings().all())
         return tuple(Entry(**{k: v for k, v in _aware(row).items() if k != "incident"}) for row in rows)
 
     def add_event(self, event: Event) -> None:
         """Keep an event, which nothing changes any more."""
         values = _values(event)
-        self._by_one(lambda connection: connection.execute(events_table().insert(), values))
+        self.by_one(lambda connection: connection.execute(events_table().insert(), values))
 
     def events(self, since: datetime, until: datetime, limit: int, service: str = "") -> tuple[Event, ...]:
         """The newest of that time, the newest first; of one service, or of all."""
@@ -138,63 +105,8 @@ class IncidentStore:
         if service:
             statement = statement.where(table.c.service == service)
         statement = statement.order_by(table.c.time.desc(), table.c.id).limit(limit)
-        rows = self._by_one(lambda connection: connection.execute(statement).mappings().all())
+        rows = self.by_one(lambda connection: connection.execute(statement).mappings().all())
         return tuple(Event(**_aware(row)) for row in rows)
-
-    def close(self) -> None:
-        """Close the connections."""
-        for engine in self._engines:
-            engine.dispose()
-
-    def _by_one(self, do: Callable[[Connection], T]) -> T:
-        """What `do` does in one transaction, anew where somebody else was first."""
-        for attempt in range(_TRIES):
-            try:
-                return self._once(do)
-            except _Forestalled:
-                time.sleep(random.uniform(0, 0.005 * (attempt + 1)))  # noqa: S311 - no secret
-        raise Away("others change it all the time")
-
-    def _once(self, do: Callable[[Connection], T]) -> T:
-        """The same once, by the first member that takes it."""
-        import sqlalchemy as sa
-
-        failures = database_errors()
-        with self._turn:
-            self._engines = self._engines or self._made()
-            cause = ""
-            for _ in self._engines:
-                try:
-                    return self._within(self._engines[self._member], do)
-                except sa.exc.IntegrityError:
-                    raise _Forestalled from None
-                except failures as error:
-                    origin = getattr(error, "orig", None)
-                    if origin is not None and origin.args[:1] and origin.args[0] in _FORESTALLED:
-                        raise _Forestalled from None
-                    cause = " ".join(str(origin or error).split())[:200]
-                    self._member = (self._member + 1) % len(self._engines)
-        raise Away(cause)
-
-    def _made(self) -> list[Database]:
-        others = bool(self._members[1:])
-        patience = PATIENCE if others else READ_TIMEOUT
-        members = self._members
-        return [audit_engine(m, self._sqlite, patience=patience, causal=others) for m in members]
-
-    def _within(self, engine: Database, do: Callable[[Connection], T]) -> T:
-        if self._member not in self._ready:
-            if self._members == (None,):
-                make_file(self._sqlite)
-            with engine.connect() as connection:
-                upgrade(connection)
-            self._ready.add(self._member)
-        with engine.begin() as connection:
-            return do(connection)
-
-
-class _Forestalled(Exception):
-    """Somebody else changed first what a decision rests on."""
 
 
 def heard_of(fingerprints: Iterable[str], since: datetime) -> Callable[[Connection], State]:
@@ -271,7 +183,7 @@ def _write(connection: Connection, change: Change, before: Incident | None) -> N
     else:
         same = (incident.c.number == number, incident.c.version == before.version)
         if connection.execute(incident.update().where(*same).values(values)).rowcount != 1:
-            raise _Forestalled
+            raise Forestalled
     for each in change.alerts:
         same = (alerts.c.incident == each.incident, alerts.c.fingerprint == each.fingerprint)
         if not connection.execute(alerts.update().where(*same).values(_values(each))).rowcount:

@@ -39,6 +39,7 @@ ADDING = {
     "incident_alerts": {"INSERT", "UPDATE"},
     "incident_entries": {"INSERT"},
     "incident_events": {"INSERT"},
+    "answer_labels": {"INSERT"},
 }
 """What the app's account may."""
 
@@ -116,6 +117,8 @@ def revision(made: Project) -> str:
         "DELETE FROM audit_calls",
         "DELETE FROM audit_spent",
         "DELETE FROM incidents",
+        "DELETE FROM answer_labels",
+        "UPDATE answer_labels SET label = 'right'",
         "UPDATE incident_entries SET text = 'nothing happened'",
         "UPDATE incident_events SET text = 'nothing happened'",
         "TRUNCATE audit_requests",

@@ -91,6 +91,7 @@ def test_the_app_s_account_in_the_container_adds_rows_and_another_one_has_made_t
     granted = sql("SHOW GRANTS FOR 'techsapo'@'%'").splitlines()
     of_database = sorted(line.partition(" TO ")[0] for line in granted if "techsapo_audit" in line)
     assert of_database == [
+        "GRANT INSERT ON `techsapo_audit`.`answer_labels`",
         "GRANT INSERT ON `techsapo_audit`.`audit_calls`",
         "GRANT INSERT ON `techsapo_audit`.`audit_requests`",
         "GRANT INSERT ON `techsapo_audit`.`incident_entries`",

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.lab
 
 PAGES = (
     "/", "/dashboards", "/status", "/incidents", "/docs", "/runbooks", "/runbooks/AppDown",
-    "/alerts/AppDown/acknowledge",
+    "/alerts/AppDown/acknowledge", "/feedback",
 )  # fmt: skip
 CONTROLS = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex]"
 LOOKS = [("ja", "light"), ("en", "dark")]

@@ -121,7 +121,8 @@ def test_the_answer_is_followed_by_scores_and_what_each_provider_took(
     assert said.code == 0
     assert orchestrator.asked == [{"prompt": "ディスクが一杯", "task_type": "basic"}]
     told = [" ".join(line.split()) for line in said.out.splitlines()]
-    assert told[0] == ANSWER["answer"]
+    assert told[0].startswith("There is only one answer"), "the verdict in one sentence comes first"
+    assert told[2] == ANSWER["answer"]
     assert "confidence 0.66 needs 0.70" in told or "confidence 0.65 needs 0.70" in told
     assert "consensus 0.71 needs 0.60" in told
     assert "accepted no provisional: scores are not calibrated" in told
@@ -231,7 +232,7 @@ def test_a_wide_answer_is_left_to_the_terminal_so_that_a_command_in_it_is_copied
     long = {**ANSWER, "answer": "「docker compose up -d」で再作成します。" * 30}
     orchestrator.answers(long)
     monkeypatch.setenv("COLUMNS", "60")
-    assert ask("x", "--url", orchestrator.url).out.splitlines()[0] == long["answer"]
+    assert ask("x", "--url", orchestrator.url).out.splitlines()[2] == long["answer"]
 
 
 @each_row("body", [b"<html>hello</html>", b"[]", b"{}", b"", b'{"cut": '])

@@ -18,7 +18,8 @@ import sqlalchemy as sa
 from techsapo_ops.incidents.alert import Heard, Listener
 from techsapo_ops.incidents.incident import over, updated
 from techsapo_ops.services import sqlite_tool
-from techsapo_ops.stores.incidents import store as store_module
+from techsapo_ops.stores.audit import shared_tables as tables_module
+from techsapo_ops.stores.audit.shared_tables import Away
 from techsapo_ops.stores.incidents.rows import (
     COLUMN,
     LONGEST_TEXT,
@@ -30,7 +31,6 @@ from techsapo_ops.stores.incidents.rows import (
     State,
 )
 from techsapo_ops.stores.incidents.store import (
-    Away,
     IncidentStore,
     alerts_table,
     entries_table,
@@ -163,7 +163,7 @@ def test_a_database_that_is_away_or_no_database_is_told(tmp_path: Path) -> None:
 def test_who_is_forestalled_each_time_gives_up(
     store: IncidentStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "_TRIES", 3)
+    monkeypatch.setattr(tables_module, "_TRIES", 3)
     other = IncidentStore(None, tmp_path / "audit.sqlite")
     hear(store, alert("Slow", service="shop"))
 

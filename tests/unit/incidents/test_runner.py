@@ -27,8 +27,9 @@ from techsapo_ops.serve.incidents.investigation import ASKED_AT_ONCE, Investigat
 from techsapo_ops.serve.incidents.panel import Opinions
 from techsapo_ops.serve.incidents.runner import LEASE, Holders, Runner
 from techsapo_ops.spec.models.investigate import Investigate
+from techsapo_ops.stores.audit.shared_tables import Away
 from techsapo_ops.stores.incidents.rows import Incident
-from techsapo_ops.stores.incidents.store import Away, IncidentStore, heard_of
+from techsapo_ops.stores.incidents.store import IncidentStore, heard_of
 
 NOW = datetime(2026, 12, 2, 3, tzinfo=UTC)
 PIECES = (

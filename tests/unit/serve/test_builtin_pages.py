@@ -21,7 +21,7 @@ from techsapo_ops.serve.pages.acknowledgements import Acknowledgements
 from techsapo_ops.serve.pages.status_report import StatusReport
 
 WEB = files("techsapo_ops.serve") / "web"
-PAGES = ("/", "/dashboards", "/status", "/incidents", "/docs")
+PAGES = ("/", "/dashboards", "/status", "/incidents", "/docs", "/feedback")
 
 
 def got(directory: Path, *paths: str, locale: str = "ja") -> list[httpx.Response]:

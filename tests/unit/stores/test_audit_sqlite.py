@@ -24,10 +24,11 @@ from techsapo_ops.stores.audit.database import make_file, sqlite_engine
 from techsapo_ops.stores.audit.migrate import HEAD, MIGRATIONS, sql_from
 from techsapo_ops.stores.audit.store import AuditStore, audit_tables, spent_table
 from techsapo_ops.stores.incidents.store import alerts_table, entries_table, events_table, incidents_table
+from techsapo_ops.stores.labels.store import labels_table
 
 TABLES = (
     *audit_tables(), spent_table(),
-    incidents_table(), alerts_table(), entries_table(), events_table(),
+    incidents_table(), alerts_table(), entries_table(), events_table(), labels_table(),
 )  # fmt: skip
 MIGRATE = """
 import sys

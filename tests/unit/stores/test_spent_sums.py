@@ -60,7 +60,9 @@ def as_it_was(path: Path) -> None:
     """Take away what the second migration and later ones have made."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DROP TABLE audit_spent")
-        connection.execute("ALTER TABLE audit_requests DROP COLUMN sources")
+        connection.execute("DROP TABLE answer_labels")
+        for column in ("sources", "panel", "answer"):
+            connection.execute(f"ALTER TABLE audit_requests DROP COLUMN {column}")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
         connection.commit()
 

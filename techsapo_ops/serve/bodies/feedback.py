@@ -1,0 +1,76 @@
+"""What people say of answers, and what became of answers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from techsapo_ops.serve.bodies.base import Body
+from techsapo_ops.stores.labels.rows import Said, Via
+
+RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+
+
+class FeedbackBody(BaseModel):
+    """What became of an answer. Whoever changes their mind says it again: the last word counts."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    request_id: Annotated[RequestId, Field(description="The answer's.")]
+    label: Annotated[
+        Said,
+        Field(description="unused: nobody acted on it; unknown: it can't be told whether it is right."),
+    ]
+    solved: Annotated[
+        bool | None,
+        Field(description="Whether it solved the problem; null: not said. A right answer may solve nothing."),
+    ] = None
+    via: Annotated[Via, Field(description="Where it was said.")] = "api"
+
+
+class LabelBody(Body):
+    """A label as it is stored."""
+
+    request_id: str
+    who: Annotated[str, Field(description="The API key's name or who signed in; empty for nobody known.")]
+    label: Said
+    solved: bool | None
+    at: str
+    via: Via
+
+
+class StoredAnswerBody(Body):
+    """A question and its answer as the audit log has them, masked; null for what `audit` does not store.
+
+    Confidence and models are left out: whoever labels must not follow them.
+    """
+
+    request_id: str
+    time: str
+    prompt: str | None
+    answer: str | None
+
+
+class ModelRecordBody(Body):
+    """What became of one model's answers."""
+
+    model: str
+    compared: Annotated[int, Field(description="Analyses in which it was compared with another's answer.")]
+    dissented: Annotated[int, Field(description="Of these, how often it differed from the chosen answer.")]
+    judged: Annotated[int, Field(description="Its answers that labels say something of.")]
+    right: Annotated[float, Field(description="How many of these were right; partly right counts .5.")]
+
+
+class RecordsBody(Body):
+    """What became of the answers of the last days, by what people say."""
+
+    days: int
+    models: list[ModelRecordBody]
+    judged: int
+    right: float
+    sure: Annotated[int, Field(description="Labelled answers that were shown with a confidence >= .9.")]
+    sure_right: float
+    declined: Annotated[int, Field(description="Labelled answers that were not accepted.")]
+    declined_right: Annotated[float, Field(description="How many of these were right after all.")]
+    usd_per_right: Annotated[float | None, Field(description="null while no labelled answer was right.")]

@@ -1,0 +1,1 @@
+"""What people say of answers: a table of the audit database, which backups hold."""

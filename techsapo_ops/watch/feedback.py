@@ -1,0 +1,64 @@
+"""Asks people about a few answers: one message with links, to whoever gets the weekly report."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
+
+from techsapo_ops.catalogue.translations import in_language
+from techsapo_ops.jobs.job import JobContext, JobResult
+from techsapo_ops.messages import msg
+from techsapo_ops.services.alertmanager.configuration import REPORT, REPORT_RECEIVER
+from techsapo_ops.services.monitoring import alertmanager_of
+from techsapo_ops.stack.address import page_url
+from techsapo_ops.stack.stack import Stack
+from techsapo_ops.wallbounce.feedback.judged import Judged, judged
+from techsapo_ops.wallbounce.feedback.picking import pick
+from techsapo_ops.watch.alerts.delivery import Synthetic, deliver
+from techsapo_ops.watch.costs import answered_of
+
+_DAYS = 90
+"""Days whose labels say what is rare."""
+_FRESH = timedelta(days=4)
+"""How old an answer that is asked about may be: over a weekend somebody still knows what became of it."""
+_WITHIN = 300.0
+"""Seconds in which Alertmanager tries again what a receiver refuses."""
+
+
+def picked(stack: Stack, now: datetime) -> tuple[Judged, ...]:
+    """The answers of the last days that people are asked about. Raises OpsError where none can be read."""
+    analyses = judged(answered_of(stack, _DAYS))
+    return pick(each for each in analyses if each.labels or each.time >= now - _FRESH)
+
+
+def lines_of(stack: Stack, answers: tuple[Judged, ...]) -> tuple[str, ...]:
+    """A line with a link for each: not what was asked, nor which model was how sure."""
+    zone = datetime.now().astimezone().tzinfo
+    return tuple(
+        msg(
+            "{when:%m-%d %H:%M}: {link}",
+            when=each.time.astimezone(zone),
+            link=page_url(stack.spec, f"/feedback?{urlencode({'id': each.requests[0]})}"),
+        )
+        for each in answers
+    )
+
+
+def job(context: JobContext) -> JobResult:
+    """Pick answers and send their links. Raises OpsError where a receiver did not take the message."""
+    stack, now = context.stack(), datetime.now(UTC)
+    answers = picked(stack, now)
+    if not answers:
+        return JobResult(msg("there is no answer to ask about"))
+    locale = stack.spec.locale
+    title = in_language(msg("Were these answers right? Please label them."), locale)
+    lines = [in_language(line, locale) for line in lines_of(stack, answers)]
+    for line in (title, *lines):
+        context.tell(line)
+    server = alertmanager_of(stack)
+    if server is None or not stack.spec.notifications.info:
+        return JobResult(msg("answers were picked, but no receiver is set"))
+    labels = {"alertname": REPORT, "severity": "info", "made": f"{now:%Y-%m-%dT%H:%M:%S}"}
+    message = Synthetic(REPORT_RECEIVER, labels, {"summary": title, "description": "\n".join(lines)})
+    sent = deliver(stack, server, message, within=_WITHIN)
+    return JobResult(msg("sent via {integrations}", integrations=", ".join(sent.integrations)))
