@@ -226,7 +226,7 @@ class App:
             probe_routes(gate, own_health, self.lifecycle, metrics.render),
             monitoring_routes(
                 gate,
-                Charts(prometheus, options.page_facts),
+                Charts(prometheus, options.page_facts, incidents.marks),
                 telemetry,
                 report,
             ),

@@ -62,7 +62,7 @@ class Given:
 
 
 def output_in(file: Path) -> str:
-    """What a check printed into `file`, `-` for standard input. Raises OpsError for none, and for too much."""
+    """What a check printed into `file`, `-` for standard input. Raises OpsError for none and for too much."""
     try:
         if file == STDIN:
             content = _some(sys.stdin.buffer)

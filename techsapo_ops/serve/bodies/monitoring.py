@@ -70,6 +70,16 @@ class ApplyBody(Body):
     result: str
 
 
+class EventMarkBody(Body):
+    """Something that somebody did, as `techsapo event` notes it."""
+
+    text: str
+    time: Annotated[Number, Field(description="When it was done, in Unix seconds.")]
+    service: str
+    host: str
+    by: str
+
+
 class PanelFiguresBody(Body):
     error: str | None = None
     series: list[SeriesBody]
@@ -83,6 +93,7 @@ class FiguresBody(Body):
     times: list[Number]
     panels: list[PanelFiguresBody]
     applies: list[ApplyBody]
+    events: Annotated[list[EventMarkBody], Field(description="Empty also where they can't be read.")]
 
 
 class RecentBody(Body):

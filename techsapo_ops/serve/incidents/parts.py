@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from techsapo_ops.masking.masker import Masker, mask
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.answers.audit_trail import AuditTrail
 from techsapo_ops.serve.answers.spending import Spending
+from techsapo_ops.serve.bodies.monitoring import EventMarkBody
 from techsapo_ops.serve.incidents.asking import Questions
 from techsapo_ops.serve.incidents.desk import Desk
 from techsapo_ops.serve.incidents.investigation import Investigation, Purse
@@ -41,12 +42,14 @@ from techsapo_ops.serve.pages.acknowledgements import Acknowledgements
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.investigate import Investigate
 from techsapo_ops.stores.audit.database import audit_server
-from techsapo_ops.stores.incidents.store import IncidentStore
+from techsapo_ops.stores.incidents.store import Away, IncidentStore
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 
 OLD = timedelta(minutes=15)
 """How old what the scheduler left may be: it comes each minute on one host, and on several hosts after every
 other job, through the engine."""
+MOST_MARKS = 50
+"""Events that a chart marks, the newest: more hide its lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,22 @@ class Incidents:
     questions: Questions
     desk: Desk | None = None
     runner: Runner | None = None
+
+    def marks(self, begin: float, end: float) -> list[EventMarkBody]:
+        """The newest events between two moments, oldest first; none where the database does not answer:
+        charts go on without them. Blocks.
+        """
+        if self.desk is None:
+            return []
+        between = (datetime.fromtimestamp(moment, UTC) for moment in (begin, end))
+        try:
+            events = self.store.events(*between, MOST_MARKS)
+        except Away:
+            return []
+        return [
+            EventMarkBody(text=e.text, time=e.time.timestamp(), service=e.service, host=e.host, by=e.author)
+            for e in reversed(events)
+        ]
 
 
 def open_incidents(

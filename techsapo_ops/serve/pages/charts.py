@@ -33,6 +33,7 @@ from techsapo_ops.serve.bodies.monitoring import (
     ApplyBody,
     DashboardBody,
     DashboardsBody,
+    EventMarkBody,
     FiguresBody,
     Origin,
     PanelBody,
@@ -61,6 +62,8 @@ MOST_CACHED = 64
 _APPLIES = "techsapo_apply_timestamp_seconds"
 MOST_APPLIES = 50
 """Applies that are marked, the newest: more marks hide the lines."""
+Marks = Callable[[float, float], list[EventMarkBody]]
+"""The events between two moments (Unix seconds), oldest first. Blocks, and raises nothing."""
 _ORIGINS: tuple[tuple[re.Pattern[str], Origin], ...] = (
     (re.compile(r"\btechsapo_backups?_?"), "backups"),
     (re.compile(r"\btechsapo_cert_"), "certificates"),
@@ -113,12 +116,13 @@ class View(BaseModel):
 class Charts:
     """Reads the dashboards' figures from Prometheus; `prometheus` is None where the stack has none.
 
-    `facts` tell the alerts' thresholds as they are now.
+    `facts` tell the alerts' thresholds as they are now, `marks` the events.
     """
 
-    def __init__(self, prometheus: Prometheus | None, facts: Callable[[], PageFacts]) -> None:
+    def __init__(self, prometheus: Prometheus | None, facts: Callable[[], PageFacts], marks: Marks) -> None:
         self._prometheus = prometheus
         self._facts = facts
+        self._marks = marks
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._cached: dict[tuple[str, View], tuple[float, asyncio.Task[FiguresBody]]] = {}
         self._interval: tuple[float, float] | None = None
@@ -202,7 +206,10 @@ class Charts:
             raise Problem(
                 503, "no_prometheus", msg("Prometheus: {message}", message=error.message), retry_after=FRESH
             ) from None
-        return FiguresBody(span=view.span, step=step, times=times, panels=figures, applies=applies)
+        events = await asyncio.to_thread(self._marks, times[0], times[-1])
+        return FiguresBody(
+            span=view.span, step=step, times=times, panels=figures, applies=applies, events=events
+        )
 
     async def _panel(
         self, panel: Panel, filled: Mapping[str, str], times: Sequence[float], step: float

@@ -288,7 +288,8 @@ def _framed(
     from markupsafe import Markup  # comes with the templates, which only readers of pages load
 
     marked = [(language, Markup(text)) for language, text in texts]  # noqa: S704 - made from our own pages
-    return page_of("runbook", locale, texts=marked, query=query, alert=alert)
+    incidents = f"/incidents{query or '?'}{query and '&'}alert={alert}" if alert in runbooks() else ""
+    return page_of("runbook", locale, texts=marked, query=query, alert=alert, incidents=incidents)
 
 
 def _runbook_html(text: str, query: str) -> str:

@@ -1,4 +1,4 @@
-// The axes of a chart: round figures, labels that fit, thresholds with their names, marks of applies.
+// The axes of a chart: round figures, labels that fit, thresholds with their names, marks of applies and events.
 
 import { clock, exactly, shown, tick as onAxis } from "/web/units.js";
 import { word } from "/web/words.js";
@@ -6,6 +6,8 @@ import { word } from "/web/words.js";
 const SVG = "http://www.w3.org/2000/svg";
 const FONT = 11;
 const GAP = 14;
+/** The room that an event's words get. */
+const WORDS_WIDTH = 90;
 const COUNTS = ["none", "short"];
 const ruler = document.createElement("canvas").getContext("2d");
 
@@ -102,26 +104,32 @@ export function drawThresholds(chart, panel, { low, high, y, left, right, top })
   }
 }
 
-export function applyWords(apply) {
-  return `${word("applied")} @${apply.number} · ${exactly(apply.time)} · ${apply.user} · ${apply.command} · ${word("results")[apply.result] ?? apply.result}`;
+/** What an apply, or an event, which has a text, was. */
+export function markWords(mark) {
+  const parts = mark.text === undefined
+    ? [`${word("applied")} @${mark.number}`, exactly(mark.time), mark.user, mark.command, word("results")[mark.result] ?? mark.result]
+    : [word("event"), exactly(mark.time), mark.text, mark.service, mark.host, mark.by];
+  return parts.filter(Boolean).join(" · ");
 }
 
-/** Where the stack was changed: a line from top to bottom, with its number where that has room. */
-export function drawApplies(chart, applies, { times, left, right, top, bottom }) {
+/** Where something was changed: a line from top to bottom, with a number or, above it, a few words where these have room. */
+export function drawMarks(chart, marks, { times, left, right, top, bottom }) {
   const first = times[0];
   const last = times[times.length - 1];
-  let free = -Infinity;
-  for (const apply of applies) {
-    if (apply.time < first || apply.time > last || last === first) continue;
-    const at = left + ((apply.time - first) / (last - first)) * (right - left);
-    const mark = svg("g", { class: `apply ${apply.result === "ok" ? "" : "failed"}` }, title(applyWords(apply)), svg("line", { x1: at, x2: at, y1: top, y2: bottom }));
-    const text = `@${apply.number}`;
-    const width = widthOf(text);
+  const free = { apply: -Infinity, event: -Infinity };
+  for (const mark of marks) {
+    if (mark.time < first || mark.time > last || last === first) continue;
+    const at = left + ((mark.time - first) / (last - first)) * (right - left);
+    const kind = mark.text === undefined ? "apply" : "event";
+    const failed = kind === "apply" && mark.result !== "ok";
+    const drawn = svg("g", { class: `${kind} ${failed ? "failed" : ""}` }, title(markWords(mark)), svg("line", { x1: at, x2: at, y1: top, y2: bottom }));
+    const text = mark.text ?? `@${mark.number}`;
+    const width = Math.min(widthOf(text), WORDS_WIDTH);
     const from = at + 3 + width > right ? at - 3 - width : at + 3;
-    if (from > free && from >= left) {
-      mark.append(label(text, { x: from, y: bottom - 4, class: "axis" }, Infinity));
-      free = from + width + 4;
+    if (from > free[kind] && from >= left) {
+      drawn.append(label(text, { x: from, y: kind === "apply" ? bottom - 4 : bottom - GAP - 4, class: "axis" }, width));
+      free[kind] = from + width + 4;
     }
-    chart.append(mark);
+    chart.append(drawn);
   }
 }

@@ -1,6 +1,6 @@
 // Panels as SVG: lines over time, a number with its recent course, a gauge, bars.
 
-import { drawApplies, drawAxes, drawThresholds, leftOf, scale, svg, widthOf } from "/web/axis.js";
+import { drawAxes, drawMarks, drawThresholds, leftOf, scale, svg, widthOf } from "/web/axis.js";
 import { pick } from "/web/pick.js";
 import { shown } from "/web/units.js";
 import { element, local, word } from "/web/words.js";
@@ -91,8 +91,9 @@ function legend(panel, lines, visible, choose) {
   return list;
 }
 
-function timeseries(host, panel, { times, series, applies = [] }, height, { chosen = null, choose, zoom }) {
+function timeseries(host, panel, { times, series, applies = [], events = [] }, height, { chosen = null, choose, zoom }) {
   const width = Math.max(host.clientWidth, 220);
+  const marks = [...applies, ...events].sort((one, other) => one.time - other.time);
   const lines = series.map((s, colour) => ({ series: s, colour }));
   const wanted = lines.filter((line) => chosen === null || chosen.includes(keyOf(line.series)));
   const visible = wanted.length ? wanted : lines;
@@ -104,7 +105,7 @@ function timeseries(host, panel, { times, series, applies = [] }, height, { chos
   const summary = visible.map(({ series: s }) => `${local(s.legend)} ${shown(last(s.values), panel.unit)}`).join(", ");
   const chart = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": `${local(panel.title)}: ${summary}`, tabindex: 0, class: `chart${zoom ? " zoomable" : ""}` });
   drawAxes(chart, { ...place, ticks, unit: panel.unit, times, x, y });
-  drawApplies(chart, applies, { ...place, times });
+  drawMarks(chart, marks, { ...place, times });
   for (const { series: { values }, colour } of visible) {
     const line = path(values, x, y);
     if (series.length === 1 && line) {
@@ -116,7 +117,7 @@ function timeseries(host, panel, { times, series, applies = [] }, height, { chos
     chart.append(svg("path", { d: line, class: `line c${colour % COLOURS}` }), ...points(values, x, y, `c${colour % COLOURS}`));
   }
   drawThresholds(chart, panel, { ...place, low, high, y });
-  pick(host, chart, { ...place, panel, times, lines: visible, applies, x, y, zoom });
+  pick(host, chart, { ...place, panel, times, lines: visible, marks, x, y, zoom });
   host.append(chart, legend(panel, lines, visible, choose));
 }
 
@@ -198,7 +199,7 @@ function nonZero(series) {
   return some.length ? some : series;
 }
 
-/** Draws one panel's figures (`times`, `series`, `applies`) into `host`.
+/** Draws one panel's figures (`times`, `series`, `applies`, `events`) into `host`.
  *
  * `way.zoom` and `way.choose` take the stretch and the lines that the reader wants, `way.chosen` are those
  * wanted, `way.hint` says what brings some where there are no figures.

@@ -203,7 +203,7 @@ function drawFigures() {
     hosts.forEach(({ body, panel, height }, n) => {
       const figures = shownFigures.panels[n];
       if (figures.error) body.replaceChildren(element("p", "empty bad", figures.error));
-      else draw(body, panel, { times: shownFigures.times, series: figures.series, applies: shownFigures.applies }, height, wayIn(n, panel));
+      else draw(body, panel, { times: shownFigures.times, series: figures.series, applies: shownFigures.applies, events: shownFigures.events }, height, wayIn(n, panel));
     });
   }
   drawState();

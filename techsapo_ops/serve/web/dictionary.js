@@ -28,7 +28,7 @@ export const WORDS = {
     key: "APIキー", keyHint: "このタブを閉じるまで、このブラウザーだけに保存します。", keyNeeded: "このページにはAPIキーが必要です。上の欄に入力してください。", keyMayNot: "このAPIキーではこのページを見られません。権限 monitor のあるキーが必要です：techsapo keys create NAME --scope monitor", keySave: "使う",
     live: "ライブ", lost: "接続が切れました", again: "秒後に再接続します", connecting: "接続しています…", span: "期間", instance: "インスタンス", provider: "プロバイダー", all: "すべて",
     noPrometheus: "このスタックにはPrometheusがないため、このインスタンスの直近10分をライブで表示しています。仕様ファイルでmonitoring.prometheus.enabledをtrueにしてtechsapo upを実行すると、ダッシュボードが使えます。", prometheusLost: "Prometheusに接続できません。ライブ表示だけが利用できます。techsapo healthで原因が分かります。",
-    warning: "警告", criticalBound: "重大", applied: "適用", results: { ok: "成功", failed: "失敗", "rolled-back": "失敗（元に戻しました）" },
+    warning: "警告", criticalBound: "重大", applied: "適用", event: "イベント", results: { ok: "成功", failed: "失敗", "rolled-back": "失敗（元に戻しました）" },
     unzoom: "拡大を解除（ダブルクリックかEsc）", zoomKeys: "指を離すかEnterで拡大、Escで取り消し", legendHow: "クリックかEnter：この線だけ表示、もう一度で全部。CtrlかShiftとクリック、またはスペース：表示と非表示の切り替え",
     hints: {
       unscraped: "Prometheusがまだこのアプリのメトリクスを取得していません。続くときは `techsapo health` で原因が分かります。",
@@ -169,7 +169,7 @@ export const WORDS = {
     key: "API key", keyHint: "Stored only in this browser, until you close this tab.", keyNeeded: "This page needs an API key. Enter one above.", keyMayNot: "This API key can't open this page. The page needs a key with scope monitor: techsapo keys create NAME --scope monitor", keySave: "Use",
     live: "Live", lost: "Connection lost", again: "s until the next try", connecting: "Connecting…", span: "Span", instance: "Instance", provider: "Provider", all: "All",
     noPrometheus: "This stack has no Prometheus. The live view shows the last ten minutes of this instance. To get the dashboards, set monitoring.prometheus.enabled: true in the spec and run techsapo up.", prometheusLost: "Prometheus can't be reached; only the live view is available. techsapo health shows why.",
-    warning: "warning", criticalBound: "critical", applied: "applied", results: { ok: "ok", failed: "failed", "rolled-back": "failed, rolled back" },
+    warning: "warning", criticalBound: "critical", applied: "applied", event: "event", results: { ok: "ok", failed: "failed", "rolled-back": "failed, rolled back" },
     unzoom: "Reset the zoom (double-click or Esc)", zoomKeys: "release or press Enter to zoom, Esc to cancel", legendHow: "Click or Enter: show only this line; again: show all. Ctrl+click, Shift+click or Space: show or hide this line",
     hints: {
       unscraped: "Prometheus has not scraped this app yet. If this lasts, `techsapo health` shows why.",

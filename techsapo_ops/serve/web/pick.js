@@ -1,6 +1,6 @@
 // What a reader does in a chart: a value by pointer or arrow keys, a stretch by dragging or Shift and arrows.
 
-import { applyWords, svg } from "/web/axis.js";
+import { markWords, svg } from "/web/axis.js";
 import { exactly, shown } from "/web/units.js";
 import { element, local, word } from "/web/words.js";
 
@@ -9,7 +9,7 @@ const DRAGGED = 8;
 const STEPS = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -Infinity, End: Infinity };
 
 /** `zoom(from, to)` shows a stretch, `zoom(null)` what was before; without it nothing can be chosen. */
-export function pick(host, chart, { panel, times, lines, applies, x, y, left, right, top, bottom, zoom }) {
+export function pick(host, chart, { panel, times, lines, marks, x, y, left, right, top, bottom, zoom }) {
   const end = times.length - 1;
   const chosen = svg("rect", { y: top, height: bottom - top, class: "chosen", visibility: "hidden" });
   const line = svg("line", { y1: top, y2: bottom, class: "cross", visibility: "hidden" });
@@ -36,8 +36,8 @@ export function pick(host, chart, { panel, times, lines, applies, x, y, left, ri
     }));
     if (rows.length === 0) tip.append(element("div", "dim", word("noData")));
     const step = end > 0 ? (times[end] - times[0]) / end : 0;
-    const near = applies.filter((apply) => Math.abs(apply.time - times[at]) <= step);
-    tip.append(...near.map((apply) => element("div", "dim", applyWords(apply))));
+    const near = marks.filter((mark) => Math.abs(mark.time - times[at]) <= step);
+    tip.append(...near.map((mark) => element("div", "dim", markWords(mark))));
     if (from !== null) tip.append(element("div", "dim", word("zoomKeys")));
     tip.classList.toggle("left", x(at) > chart.clientWidth / 2);
     tip.hidden = false;

@@ -92,6 +92,16 @@ APPLIES = [
     {"number": 42, "time": END - 900, "user": "taro", "command": "rollback", "result": "failed"},
 ]
 
+EVENTS = [
+    {
+        "text": "deployed shop <b>v12</b> to all of the hosts",
+        "time": END - 1500,
+        "service": "shop",
+        "host": "",
+        "by": "jiro",
+    },
+]
+
 
 def figures(query: dict[str, list[str]]) -> dict[str, Any]:
     span = SPANS[query.get("span", ["1h"])[0]]
@@ -106,7 +116,14 @@ def figures(query: dict[str, list[str]]) -> dict[str, Any]:
         for s in SERIES
     ]
     inside = [a for a in APPLIES if times[0] <= float(str(a["time"])) <= end]
-    return {"span": "1h", "step": span / 60, "times": times, "panels": told, "applies": inside}
+    return {
+        "span": "1h",
+        "step": span / 60,
+        "times": times,
+        "panels": told,
+        "applies": inside,
+        "events": EVENTS,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -296,6 +313,28 @@ def test_every_chart_marks_the_applies_and_says_who_did_what(
     expect(page.locator(".tip:visible")).to_contain_text("@42")
     expect(page.locator(".tip:visible")).to_contain_text("taro · rollback · failed")
     page.screenshot(path=Path(os.environ.get("TECHSAPO_SCREENSHOTS", tmp_path)) / "charts-dark.png")
+
+
+def test_every_chart_marks_the_events_and_says_what_was_done(opened: Callable[..., Window]) -> None:
+    from playwright.sync_api import expect
+
+    window = opened("/dashboards?lang=en")
+    page = window.page
+    for chart in page.locator("svg.chart").all():
+        (said,) = chart.locator(".event > title").all_text_contents()
+        assert "deployed shop <b>v12</b> to all of the hosts" in said
+        assert said.startswith("event · ")
+        assert said.endswith(" · shop · jiro")
+        (shown,) = chart.locator(".event > text").all_text_contents()
+        assert shown.startswith("deployed")
+        assert "…" in shown
+    chart = page.locator("svg.chart").first
+    chart.focus()
+    page.keyboard.press("End")
+    for _ in range(25):
+        page.keyboard.press("ArrowLeft")
+    expect(page.locator(".tip:visible")).to_contain_text("deployed shop <b>v12</b>")
+    window.assert_clean()
 
 
 @each_row("lang, said", [("ja", "バックアップがまだありません"), ("en", "There is no backup yet")])

@@ -54,6 +54,24 @@ def test_an_incident_is_seen_from_its_alert_to_its_end(
     window.assert_clean()
 
 
+def test_from_the_runbook_of_an_alert_a_reader_comes_to_its_incident(
+    shared: Pool, open_window: Callable[..., Window]
+) -> None:
+    from playwright.sync_api import expect
+
+    app = shared.app(investigate={}, locale="en")
+    assert httpx.post(f"{app.url}/api/v1/alerts", json=ALERTS, timeout=30).status_code == 200
+    window = open_window(400, 800)
+    page = window.page
+    page.goto(f"{app.url}/runbooks/RedisDown?lang=ja")
+    page.get_by_role("link", name="なぜ？", exact=True).click()
+    page.wait_for_url("**/incidents?lang=ja&alert=RedisDown")
+    expect(page.locator("#incident h2")).to_contain_text("Redis <b>is</b> down")
+    page.goto(f"{app.url}/runbooks?lang=ja")
+    expect(page.get_by_role("link", name="なぜ？", exact=True)).to_have_count(0)
+    window.assert_clean()
+
+
 def test_a_stack_without_investigations_says_so(shared: Pool, open_window: Callable[..., Window]) -> None:
     from playwright.sync_api import expect
 

@@ -92,6 +92,33 @@ def test_alerts_open_an_incident_join_it_and_end_in_it(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_events_are_marks_of_charts_as_long_as_the_database_answers(tmp_path: Path) -> None:
+    app = make_app(tmp_path, investigate={})
+    now = datetime.now(UTC)
+
+    async def work() -> None:
+        async with client_of(app) as client:
+            for text, minutes in (("deployed shop v12", 10), ("deployed shop v11", 50), ("long ago", 500)):
+                time = (now - timedelta(minutes=minutes)).isoformat()
+                body = {"text": text, "service": "shop", "time": time}
+                assert (await client.post(EVENTS, json=body)).status_code == 200
+
+    asyncio.run(work())
+    incidents = app._incidents
+    hour_ago = (now - timedelta(hours=1)).timestamp()
+    marks = incidents.marks(hour_ago, now.timestamp())
+    assert [(m.text, m.service) for m in marks] == [
+        ("deployed shop v11", "shop"),
+        ("deployed shop v12", "shop"),
+    ]
+    assert hour_ago < marks[0].time < marks[1].time
+    incidents.store.close()
+    (tmp_path / "audit.sqlite").unlink(missing_ok=True)
+    (gone,) = tmp_path.rglob("audit.sqlite") or [tmp_path / "audit.sqlite"]
+    gone.write_bytes(b"no database" * 500)
+    assert incidents.marks(hour_ago, now.timestamp()) == []
+
+
 def test_what_a_message_left_out_is_told(tmp_path: Path) -> None:
     *_, whole = asked(
         tmp_path, ("POST", ALERTS, webhook(told(), truncatedAlerts=400)), ("GET", f"{INCIDENTS}/1", None)

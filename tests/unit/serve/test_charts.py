@@ -10,10 +10,10 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.adapters.prometheus import Prometheus, Sample, Series, Target
-from techsapo_ops.serve.bodies.monitoring import FiguresBody
+from techsapo_ops.serve.bodies.monitoring import EventMarkBody, FiguresBody
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.options import PageFacts
-from techsapo_ops.serve.pages.charts import Charts, View, read_applies
+from techsapo_ops.serve.pages.charts import Charts, Marks, View, read_applies
 
 
 class Answering(Prometheus):
@@ -42,9 +42,12 @@ class Answering(Prometheus):
 
 
 def figures(
-    prometheus: Answering | None = None, begin: int | None = None, end: int | None = None
+    prometheus: Answering | None = None,
+    begin: int | None = None,
+    end: int | None = None,
+    marks: Marks = lambda begin, end: [],
 ) -> FiguresBody:
-    charts = Charts(prometheus or Answering({}), PageFacts)
+    charts = Charts(prometheus or Answering({}), PageFacts, marks)
     return asyncio.run(charts.figures("jobs", View.model_validate({"from": begin, "to": end})))
 
 
@@ -80,6 +83,18 @@ def test_the_applies_of_a_stretch_come_with_its_figures_in_their_order() -> None
     assert [(a.number, a.user) for a in told.applies] == [(9, "hanako"), (12, "hanako")]
     (expression,) = [e for e in prometheus.expressions if "apply" in e]
     assert expression.startswith("last_over_time(techsapo_apply_timestamp_seconds[36")
+
+
+def test_events_of_the_stretch_that_is_shown_come_with_its_figures() -> None:
+    asked = []
+
+    def marks(begin: float, end: float) -> list[EventMarkBody]:
+        asked.append((begin, end))
+        return [EventMarkBody(text="deployed shop v12", time=end, service="shop", host="", by="hanako")]
+
+    told = figures(begin=1_795_000_000, end=1_795_003_600, marks=marks)
+    assert [event.text for event in told.events] == ["deployed shop v12"]
+    assert asked == [(1_795_000_000, 1_795_003_600)]
 
 
 def test_no_more_applies_are_told_than_a_chart_can_mark() -> None:
