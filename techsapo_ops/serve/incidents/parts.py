@@ -42,7 +42,8 @@ from techsapo_ops.serve.pages.acknowledgements import Acknowledgements
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.investigate import Investigate
 from techsapo_ops.stores.audit.database import audit_server
-from techsapo_ops.stores.incidents.store import Away, IncidentStore
+from techsapo_ops.stores.audit.shared_tables import Away
+from techsapo_ops.stores.incidents.store import IncidentStore
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 
 OLD = timedelta(minutes=15)
@@ -69,9 +70,9 @@ class Incidents:
         """
         if self.desk is None:
             return []
-        between = (datetime.fromtimestamp(moment, UTC) for moment in (begin, end))
+        since, until = datetime.fromtimestamp(begin, UTC), datetime.fromtimestamp(end, UTC)
         try:
-            events = self.store.events(*between, MOST_MARKS)
+            events = self.store.events(since, until, MOST_MARKS)
         except Away:
             return []
         return [
