@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 LENGTHS = msg("write e.g. 30m, 2h or 90d")
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 TIMES = msg("write e.g. 90s, 1h, 2d or 2026-01-31T08:00")
 
 
@@ -43,10 +44,15 @@ def span_of(option: str, text: str, hint: str = LENGTHS) -> timedelta:
 
 
 def moment(text: str, now: datetime | None = None) -> datetime:
-    """The time of `--since`: an age (`1h`, `1h30m`), or an ISO date or time (local without a zone).
+    """The time of `--since`: an age (`1h`, `1h30m`), an ISO date or time (local without a zone), or a day of
+    the week: when the last one began, which may be today's.
 
     Raises OpsError with exit code 2 for anything else.
     """
+    if text.lower() in _DAYS:
+        here = (now or datetime.now(UTC)).astimezone()
+        day = here.date() - timedelta(days=(here.weekday() - _DAYS.index(text.lower())) % 7)
+        return datetime.combine(day, datetime.min.time()).astimezone()
     try:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):

@@ -58,9 +58,10 @@ def status(
     All parts are checked at once. A part that can't be read shows the reason in its line, and delays no other
     part.
 
-    With --since, the time since then is summarised: incidents and who acknowledged them, noisy alerts, the
-    last trial restore, cost compared with the period before, security updates, silences, and what expires
-    soon. The `report` job sends this summary every week; `techsapo jobs run report` sends it now.
+    With --since, the time since then is summarised, for who takes over: incidents that opened and ended, who
+    ended them and who has the open ones, alerts that paged, noisy alerts, the last trial restore, cost
+    compared with the period before, security updates, silences, and what expires soon.
+    The `report` job sends this summary, without incidents, every week; `techsapo jobs run report` sends it now.
 
     Exit code, as for `health`: 0 healthy, 1 degraded, 2 down, 3 for a wrong spec or wrong usage.
 
@@ -69,6 +70,8 @@ def status(
       techsapo status
 
       techsapo status --since 7d
+
+      techsapo status --since friday
 
       techsapo status --json
     """
@@ -103,11 +106,28 @@ def _since(place: SpecChoice, since: str, out: Output) -> None:
         )
     from techsapo_ops.watch.status.week import week_of
 
-    week = week_of(open_stack(place.open()), begin, now)
+    stack = open_stack(place.open())
+    week = week_of(stack, begin, now)
+    handed = _incidents(place, begin) if stack.spec.investigate is not None else None
     if out.as_json:
-        out.json(week.to_json())
-    for line in (week.title, *week.lines):
+        out.json({**week.to_json(), **({} if handed is None else {"incidents": handed[0]})})
+    for line in (week.title, *(() if handed is None else handed[1]), *week.lines):
         out.data(line)
+
+
+def _incidents(place: SpecChoice, since: datetime) -> tuple[dict[str, Any], list[str]]:
+    """The incidents since then as the app has them, for programs and for people, or why it says nothing."""
+    from techsapo_ops.cli.app.orchestrator import orchestrator
+    from techsapo_ops.cli.incidents.handover import handover_of
+
+    try:
+        handover = handover_of(orchestrator(None, place, None), since)
+    except OpsError as error:
+        why = error.message.partition("\n")[0]
+        return {"missing": why}, [msg("Incidents: not available: {why}", why=why)]
+    first, *rest = handover.lines
+    lines = [msg("Incidents: {line}", line=first), *(f"   {line}" for line in rest)]
+    return {"missing": None, **handover.to_json()}, lines
 
 
 def _print(shown: Iterable[Line]) -> None:

@@ -123,7 +123,7 @@ def week_of(stack: Stack, since: datetime, until: datetime, server: Prometheus |
     environment = stack.layout.environment
     project = stack.spec.project if environment is None else f"{stack.spec.project} ({environment})"
     parts = (
-        _part("incidents", msg("Incidents"), _incidents, asked),
+        _part("paged", msg("Alerts that paged"), _paged, asked),
         _part("noisy", msg("Noisy alerts"), _noisy, asked),
         _part("backups", msg("Backups"), _backups, asked),
         _part("cost", msg("Cost"), _cost, asked),
@@ -147,7 +147,7 @@ def _some(lines: list[str], none: str) -> list[str]:
     return [*lines[:_MOST], *([msg("{rest} more", rest=rest)] if rest > 0 else [])] or [none]
 
 
-def _incidents(asked: _Asked) -> list[str]:
+def _paged(asked: _Asked) -> list[str]:
     """Alerts that paged, and who acknowledged them."""
     minutes = asked.query(f"count_over_time({_BY_ALERT} ({_FIRING})[{asked.window}:1m])")
     holders: dict[str, set[str]] = defaultdict(set)

@@ -83,7 +83,7 @@ def test_incidents_have_their_holders_and_noise_is_what_began_often(tmp_path: Pa
         },
     )
     parts = {part.name: part for part in found.parts}
-    first, second, measured = parts["incidents"].lines
+    first, second, measured = parts["paged"].lines
     assert (first.partition(",")[0], first.endswith(" min: suzuki")) == ("AppDown", True)
     assert (second.partition(",")[0], second.endswith(": not acknowledged by anyone")) == (
         "DiskFilling",
@@ -98,7 +98,7 @@ def test_a_source_that_is_away_says_why_and_the_others_come(tmp_path: Path) -> N
     nobody = Prometheus(f"http://127.0.0.1:{servers.free_port()}")
     found = week_of(stack_of(spec_of({"project": "shop"}), tmp_path), NOW - timedelta(days=7), NOW, nobody)
     missing = {part.name for part in found.parts if part.missing}
-    assert {"incidents", "noisy"} <= missing
+    assert {"paged", "noisy"} <= missing
     assert not missing & {"backups", "cost", "updates", "expires"}
 
 

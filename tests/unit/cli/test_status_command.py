@@ -261,7 +261,7 @@ def test_of_a_time_that_is_over_the_parts_are_shown_whose_sources_are_there(tmp_
     shown = techsapo(tmp_path, "status", "--since", "7d", "--json")
     assert shown.returncode == 0
     found = json.loads(shown.stdout)
-    assert found["incidents"]["missing"]
+    assert found["paged"]["missing"]
     assert found["backups"] == {"missing": None, "lines": ["no backup was restored as a test"]}
     assert "Backups: no backup was restored as a test" in techsapo(tmp_path, "status", "--since", "7d").stdout
     assert techsapo(tmp_path, "status", "--since", "40d").returncode == 3
