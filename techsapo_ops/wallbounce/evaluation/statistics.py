@@ -45,7 +45,7 @@ def mcnemar(first_only: int, second_only: int) -> float:
     """The exact two-sided p of McNemar's test, of the cases that only one of two runs had right."""
     n = first_only + second_only
     tail = sum(comb(n, k) for k in range(min(first_only, second_only) + 1))
-    return min(1.0, 2 * tail / 2**n)
+    return min(1.0, 2 * tail / float(2**n))
 
 
 def sign_flip(differences: Sequence[float]) -> float:
