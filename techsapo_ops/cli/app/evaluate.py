@@ -136,6 +136,12 @@ class _Run:
 
     def ask(self, cases: Sequence[Case], saved: Saved) -> str:
         """Ask what `saved` has no answer to. Returns why the run ended: `all`, or what stopped it."""
+        try:
+            return self._ask(cases, saved)
+        except KeyboardInterrupt:
+            return "interrupted"
+
+    def _ask(self, cases: Sequence[Case], saved: Saved) -> str:
         own = {c.digest(self.tier_of(c)) for c in cases}
         paid = [a.spent for digest, a in saved.attempts.items() if digest in own]
         failed = 0
@@ -147,8 +153,6 @@ class _Run:
                 return "budget"
             try:
                 attempt = self._attempt(case, digest, UUID(saved.run))
-            except KeyboardInterrupt:
-                return "interrupted"
             except OpsError as error:
                 self.failure, failed = error, failed + 1
                 self._out.warn(msg("{id}: {reason}", id=case.id, reason=error.message))

@@ -18,7 +18,6 @@ def document(
     answers: Sequence[Graded], cases: int, ended: str, comparison: Comparison | None
 ) -> dict[str, Any]:
     """The run as `--json` prints it, and as a baseline is read."""
-    alone, pairs = providers(answers)
     return {
         "simulated": any(a.attempt.simulated for a in answers),
         "cases": cases,
@@ -32,8 +31,8 @@ def document(
         ),
         "overall": score(answers),
         "tiers": tiers(answers),
-        "providers": alone,
-        "pairs": pairs,
+        "providers": providers(answers, 1),
+        "pairs": providers(answers, 2),
         "comparison": comparison,
         "answers": [
             {
@@ -83,15 +82,13 @@ def show_scores(out: Output, made: dict[str, Any], answers: Sequence[Graded]) ->
             for name, s in rows
         ],
     )  # fmt: skip
-    alone = [(name, p, "-") for name, p in made["providers"].items()]
-    together = [(name, p, p.both_wrong) for name, p in made["pairs"].items()]
-    if alone:
+    if parts := {**made["providers"], **made["pairs"]}:
         out.table(
             ["provider", "answered", "right", "accuracy", "both wrong", "usd/right", "s/right"],
             [
-                (name, p.answered, p.right, _interval(p.accuracy), wrong, _number(p.usd_per_right, 4),
-                 _number(p.seconds_per_right, 1))
-                for name, p, wrong in (*alone, *together)
+                (name, p.answered, p.right, _interval(p.accuracy), _number(p.both_wrong, 0),
+                 _number(p.usd_per_right, 4), _number(p.seconds_per_right, 1))
+                for name, p in parts.items()
             ],
         )  # fmt: skip
     wrong = [a for a in answers if not a.right]

@@ -50,23 +50,14 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class ProviderScore:
-    """Answers of one provider alone, by the rules; it neither accepts nor declines."""
+class PartScore:
+    """Answers of one provider alone, or of two on the questions that both answered, by the rules."""
 
     answered: int
     right: int
-    accuracy: Interval | None
-    usd_per_right: float | None
-    seconds_per_right: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class PairScore:
-    """Two providers on the questions that both answered; the pair is right where both are."""
-
-    answered: int
-    right: int
-    both_wrong: int
+    """Of two: both are."""
+    both_wrong: int | None
+    """None of one."""
     accuracy: Interval | None
     usd_per_right: float | None
     seconds_per_right: float | None
@@ -127,28 +118,26 @@ def tiers(answers: Iterable[Graded]) -> Mapping[str, Score]:
     return {tier: score(some) for tier, some in by_tier.items()}
 
 
-def providers(answers: Iterable[Graded]) -> tuple[Mapping[str, ProviderScore], Mapping[str, PairScore]]:
-    """The figures of each provider and of each pair, by the rules alone.
+def providers(answers: Iterable[Graded], together: int) -> Mapping[str, PartScore]:
+    """The figures of each provider, or of each pair where `together` is 2, by the rules alone.
 
     A case whose right answer is to decline is left out: a provider alone can't decline. So is a cached
     answer, whose parts cost nothing.
     """
-    alone: dict[str, list[tuple[bool, float, float]]] = {}
-    pairs: dict[str, list[tuple[bool, bool, float, float]]] = {}
+    rows: dict[str, list[tuple[int, float, float]]] = {}
     for answer in answers:
         if not answer.case.answerable or answer.attempt.cached:
             continue
         parts = sorted((p for p in answer.attempt.providers if p.answer is not None), key=lambda p: p.name)
         right = {p.name: not answer.case.broken(p.answer or "") for p in parts}
-        for p in parts:
-            alone.setdefault(p.name, []).append((right[p.name], p.cost_usd, p.seconds))
-        for a, b in combinations(parts, 2):
-            row = (right[a.name], right[b.name], a.cost_usd + b.cost_usd, max(a.seconds, b.seconds))
-            pairs.setdefault(f"{a.name} + {b.name}", []).append(row)
-    return (
-        {name: _provider_score(rows) for name, rows in sorted(alone.items())},
-        {name: _pair_score(rows) for name, rows in sorted(pairs.items())},
-    )
+        for some in combinations(parts, together):
+            row = (
+                sum(right[p.name] for p in some),
+                sum(p.cost_usd for p in some),
+                max(p.seconds for p in some),
+            )
+            rows.setdefault(" + ".join(p.name for p in some), []).append(row)
+    return {name: _part_score(of_name, together) for name, of_name in sorted(rows.items())}
 
 
 def compare(these: Iterable[Graded], others: Iterable[Graded]) -> Comparison:
@@ -169,22 +158,15 @@ def compare(these: Iterable[Graded], others: Iterable[Graded]) -> Comparison:
     )
 
 
-def _provider_score(rows: Sequence[tuple[bool, float, float]]) -> ProviderScore:
-    right = sum(r for r, _, _ in rows)
-    cost, took = sum(c for _, c, _ in rows), sum(s for _, _, s in rows)
-    return ProviderScore(len(rows), right, wilson(right, len(rows)), _each(cost, right), _each(took, right))
-
-
-def _pair_score(rows: Sequence[tuple[bool, bool, float, float]]) -> PairScore:
-    right = sum(a and b for a, b, _, _ in rows)
-    cost, took = sum(c for _, _, c, _ in rows), sum(s for _, _, _, s in rows)
-    return PairScore(
+def _part_score(rows: Sequence[tuple[int, float, float]], together: int) -> PartScore:
+    right = sum(r == together for r, _, _ in rows)
+    return PartScore(
         len(rows),
         right,
-        sum(not a and not b for a, b, _, _ in rows),
+        sum(r == 0 for r, _, _ in rows) if together > 1 else None,
         wilson(right, len(rows)),
-        _each(cost, right),
-        _each(took, right),
+        _each(sum(cost for _, cost, _ in rows), right),
+        _each(sum(took for _, _, took in rows), right),
     )
 
 

@@ -52,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    providers = {name: {**each, "price": PRICE} for name, each in QUICK.items()}
+    providers = {name: {**each, "price": PRICE, "latency": "100ms"} for name, each in QUICK.items()}
     with serving(tmp_path / "app", providers=providers) as started:
         yield started
 
