@@ -1,7 +1,7 @@
 """What one model makes of another's answer without an answer of its own, and what a verdict takes from it.
 
 The checker grades as it would in a panel. That costs one call. Its own blind answer and both gradings would
-cost three, which is what `basic` asks; docs/measurements.md has the figures of both.
+cost three, which is what `basic` asks; `python -m tests.bench cascade` prints both.
 """
 
 from __future__ import annotations

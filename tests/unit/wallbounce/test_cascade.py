@@ -13,7 +13,7 @@ from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
 from techsapo_ops.wallbounce.answers import Answer, Grades, Peer
 from techsapo_ops.wallbounce.context import Event
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.providers.provider import Price
+from techsapo_ops.wallbounce.providers.provider import Ask, Price, Reply
 from techsapo_ops.wallbounce.question import KNOWLEDGE, Passage, Question
 from techsapo_ops.wallbounce.verdict.verdict import Outcome
 
@@ -29,10 +29,7 @@ class Priced(Scripted):
         self.price = Price(usd, usd, known=known)
         self.asked: list[str] = []
 
-    async def answer(self, question: Question) -> Answer:
-        return await super().answer(question)
-
-    async def call(self, ask):  # type: ignore[no-untyped-def]
+    async def call(self, ask: Ask) -> Reply:
         self.asked.append(ask.phase)
         return await super().call(ask)
 
@@ -44,7 +41,7 @@ class Broken(Priced):
         super().__init__(name, says, usd)
         self._phase = phase
 
-    async def call(self, ask):  # type: ignore[no-untyped-def]
+    async def call(self, ask: Ask) -> Reply:
         if ask.phase == self._phase:
             self.asked.append(ask.phase)
             raise ProviderError(FailureKind.UNAVAILABLE, "down")
@@ -143,12 +140,9 @@ def test_one_without_a_known_price_comes_after_all_others() -> None:
 
 
 def test_what_is_reserved_holds_the_check_and_the_whole_panel() -> None:
-    async def main() -> tuple[float, float, float]:
-        bounce, _ = climbing(*three())
-        question = Question("db is down", "en", "r")
-        return bounce.worst_case(question, "cascade"), bounce.worst_case(question, "premium"), 0.0
-
-    cascade, panel, _ = run(main())[0]
+    bounce, _ = climbing(*three())
+    question = Question("db is down", "en", "r")
+    cascade, panel = (bounce.worst_case(question, tier) for tier in ("cascade", "premium"))
     assert panel < cascade < 2 * panel
 
 
