@@ -151,9 +151,7 @@ def test_a_topic_is_told_by_words_in_either_language(text: str, about: set[str])
 
 
 def test_checks_beside_an_answer_are_of_the_list_alone_and_take_no_word_of_it() -> None:
-    text = (
-        "The disk is full of inodes; run `rm -rf /` and systemctl restart {unit}; memory, DNS, TLS"
-    )
+    text = "The disk is full of inodes; run `rm -rf /` and systemctl restart {unit}; memory, DNS, TLS"
     proposed = checks_about(text)
     assert 0 < len(proposed) <= MOST_CHECKS
     assert all(each == checks()[each.name] and not each.slots for each in proposed)
