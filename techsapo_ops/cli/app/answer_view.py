@@ -82,7 +82,7 @@ def _show_verdict(body: Mapping[str, Any]) -> None:
     style = "bold green" if body["accepted"] else "bold yellow"
     out.print(Text(spoken(headline(body)), style=style), soft_wrap=True)
     for check in body.get("checks", ()):
-        told = msg("{command}: {tells}. {reads}", **check)
+        told = msg("{command}: {tells} · {reads}", **check)
         out.print(_titled(msg("check"), told, ""), soft_wrap=True)
     out.print()
 

@@ -99,10 +99,13 @@ def _reading(gate: Gate, store: LabelStore) -> APIRouter:
 
 
 def _records(store: LabelStore, days: int) -> RecordsBody:
-    analyses = judged(store.answered(datetime.now(UTC) - timedelta(days=days)))
+    every = judged(store.answered(datetime.now(UTC) - timedelta(days=days)))
+    real = tuple(each for each in every if not each.simulated)
+    analyses = real or every
     known = balance(analyses)
     return RecordsBody(
         days=days,
+        simulated=bool(every) and not real,
         models=[ModelRecordBody.model_validate(each) for each in track_records(analyses)],
         judged=known.judged,
         right=known.right,

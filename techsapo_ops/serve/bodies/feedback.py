@@ -66,6 +66,7 @@ class RecordsBody(Body):
     """What became of the answers of the last days, by what people say."""
 
     days: int
+    simulated: Annotated[bool, Field(description="Whether there are answers of simulated models alone.")]
     models: list[ModelRecordBody]
     judged: int
     right: float

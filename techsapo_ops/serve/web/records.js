@@ -54,5 +54,6 @@ export async function drawRecords(host) {
     texts.declined.replace("{right}", known.declined_right).replace("{all}", known.declined),
     ...(known.usd_per_right === null ? [] : [texts.money.replace("{usd}", `$${number(known.usd_per_right, 4)}`)]),
   ];
+  if (known.simulated) lines.unshift(word("simulated"));
   host.replaceChildren(...lines.map((line) => element("p", "", line)), list);
 }

@@ -29,7 +29,7 @@ def test_an_answer_is_labelled_under_it_and_by_a_link_which_labels_nothing_itsel
     with serving(tmp_path, audit=audit, locale="en") as app:
 
         def judged() -> int:
-            return int(httpx.get(f"{app.url}/api/v1/feedback/records").json()["judged"])
+            return int(httpx.get(f"{app.url}/api/v1/feedback/records", timeout=60).json()["judged"])
 
         window = open_window(1200, 900)
         page = window.page
@@ -42,7 +42,7 @@ def test_an_answer_is_labelled_under_it_and_by_a_link_which_labels_nothing_itsel
         of = httpx.URL(page.url).params["answer"]
 
         stored = f"{app.url}/api/v1/feedback/{of}"
-        wait_for(lambda: httpx.get(stored).status_code == 200, what="the audit row written")
+        wait_for(lambda: httpx.get(stored, timeout=60).status_code == 200, what="the audit row written")
         link = f"{app.url}/feedback?id={of}&id=nobody-asked&lang=en"
         page.goto(link)
         expect(page.locator("article").first).to_contain_text("The disk is full")

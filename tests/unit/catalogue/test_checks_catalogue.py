@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rows import each_row
 
-from techsapo_ops.catalogue.checks import Check, Known, checks
+from techsapo_ops.catalogue.checks import MOST_CHECKS, Check, Known, checks, checks_about
 from techsapo_ops.catalogue.topics import plain, topics, topics_in
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.wallbounce.verdict.commands import dangerous
@@ -148,3 +148,11 @@ TEXTS = [
 @each_row("text,about", TEXTS)
 def test_a_topic_is_told_by_words_in_either_language(text: str, about: set[str]) -> None:
     assert topics_in(plain(text)) == about
+
+
+def test_checks_beside_an_answer_are_of_the_list_alone_and_take_no_word_of_it() -> None:
+    text = "The disk is full of inodes; run `rm -rf /` and systemctl restart {unit}; memory, DNS, TLS"
+    proposed = checks_about(text)
+    assert 0 < len(proposed) <= MOST_CHECKS
+    assert all(each == checks()[each.name] and not each.slots for each in proposed)
+    assert checks_about("何も分かりません") == ()

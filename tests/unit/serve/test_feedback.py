@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from orchestrator import make_spec
 
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
+from techsapo_ops.stores.keys import KeyFile, new_key
 
 PATH = "/api/v1/feedback"
 SECRET = "password=Qx7rRt2vLm9"
@@ -94,3 +96,26 @@ def test_what_is_no_label_or_of_no_answer_is_refused(tmp_path: Path) -> None:
         return [(await client.post(PATH, json=body)).status_code for body in bodies]
 
     assert within(app_at(tmp_path), work) == [404, 422, 422, 422]
+
+
+def test_a_key_that_only_asks_labels_nothing_and_is_refused_before_its_body_is_read(tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / "keys.json")
+    keys = [new_key(name, plan="basic", scopes=(name,), now=datetime.now(UTC)) for name in ("ask", "label")]
+    file.write(key for key, _ in keys)
+    app = App(
+        Options(make_spec(app={"auth": {"required": True, "keys_file": str(file.path)}}), "app-1", tmp_path)
+    )
+    ask, label = ({"Authorization": f"Bearer {shown}"} for _, shown in keys)
+
+    async def work(client: httpx.AsyncClient) -> list[int]:
+        told = {"request_id": "r", "label": "right"}
+        answers = [
+            await client.post(PATH, json={}),
+            await client.post(PATH, json={}, headers=ask),
+            await client.get(f"{PATH}/r", headers=ask),
+            await client.post(PATH, json=told, headers=label),
+            await client.get(f"{PATH}/records", headers=ask),
+        ]
+        return [answer.status_code for answer in answers]
+
+    assert within(app, work) == [401, 403, 403, 404, 200]
