@@ -60,8 +60,8 @@ def status(
 
     With --since, the time since then is summarised, for who takes over: incidents that opened and ended, who
     ended them and who has the open ones, alerts that paged, noisy alerts, the last trial restore, cost
-    compared with the period before, security updates, silences, and what expires soon.
-    The `report` job sends this summary, without incidents, every week; `techsapo jobs run report` sends it now.
+    compared with the period before, security updates, silences, and what expires soon. The
+    `report` job sends this summary, without incidents, every week; `techsapo jobs run report` sends it now.
 
     Exit code, as for `health`: 0 healthy, 1 degraded, 2 down, 3 for a wrong spec or wrong usage.
 

@@ -195,7 +195,8 @@ class Investigation:
         opinions = await self.panel.ask(inquiry, request_id, masker, account, limit)
         verdict = verdict_of(opinions.findings, inquiry, struck)
         failed = tuple((f.provider, in_language(f.message, self.language)) for f in opinions.failures)
-        return Drawn(verdict, opinions.findings, failed, in_language(opinions.declined, self.language))
+        declined = in_language(opinions.declined, self.language)
+        return Drawn(verdict, opinions.findings, failed, declined, opinions.simulated)
 
 
 class _Sent:

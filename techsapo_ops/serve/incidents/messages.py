@@ -61,6 +61,11 @@ def lines_of(pack: Pack, drawn: Drawn, language: Language) -> tuple[str, ...]:
 
 def sentence_of(drawn: Drawn) -> str:
     """The verdict in one sentence, in words and without a number: how often such are right is not known."""
+    said = _sentence(drawn)
+    return msg("simulated: {said}", said=said) if drawn.simulated else said
+
+
+def _sentence(drawn: Drawn) -> str:
     verdict = drawn.verdict
     cause = verdict.causes[0].cause if verdict.causes else ""
     match verdict.outcome:

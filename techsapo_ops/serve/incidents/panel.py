@@ -53,12 +53,14 @@ class Opinions:
     findings: tuple[Findings, ...]
     failures: tuple[Failure, ...] = ()
     declined: str = ""
+    simulated: bool = False
+    """Whether only simulated providers were asked."""
 
 
 class Panel:
     """The providers that `wallbounce` would ask in `tier`; `tell` hears of their calls.
 
-    Simulated ones are not asked: they know of no evidence, and would only look as if they had read it.
+    Simulated ones are asked only where there are no others: they understand no evidence.
     """
 
     def __init__(self, wallbounce: WallBounce, tier: TaskType, tell: Observer = nobody) -> None:
@@ -74,7 +76,9 @@ class Panel:
         grace = max(0.0, min(GRACE, limit / 10))
         until = clock() + limit - 3 * grace
         rules = findings_by_rules(inquiry)
-        providers = [p for p in self._wallbounce.chosen(self._tier) if p.kind != SIMULATED]
+        chosen = self._wallbounce.chosen(self._tier)
+        real = [p for p in chosen if p.kind != SIMULATED]
+        providers = real or list(chosen)
         if not providers:
             return Opinions((rules,), declined=msg("no provider answers questions about incidents"))
         prompt = Prompt(system_of(inquiry), user_of(inquiry), NAME, FORM)
@@ -94,7 +98,9 @@ class Panel:
         finally:
             await asyncio.wait([asyncio.create_task(_settled(purse))], timeout=grace)
         findings = tuple(reply for reply in replies if isinstance(reply, Findings))
-        return Opinions((*findings, rules), tuple(r for r in replies if isinstance(r, Failure)))
+        return Opinions(
+            (*findings, rules), tuple(r for r in replies if isinstance(r, Failure)), simulated=not real
+        )
 
 
 async def _call(provider: Provider, ask: AskForm, inquiry: Inquiry) -> Findings | Failure:

@@ -26,13 +26,15 @@ Mask = Callable[[str], str]
 class Drawn:
     """A verdict, and what it was drawn from: it can be drawn anew without another question to anybody.
 
-    `failed` are providers and why they gave nothing; `declined` says why none was asked.
+    `failed` are providers and why they gave nothing; `declined` says why none was asked; `simulated` whether
+    only simulated ones were.
     """
 
     verdict: Verdict
     findings: tuple[Findings, ...]
     failed: tuple[tuple[str, str], ...] = ()
     declined: str = ""
+    simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class Story:
         assert pack is not None  # noqa: S101 - likewise
         drawn = self.drawn
         verdict = verdict_of(drawn.findings, Inquiry(pack, language, str), struck)
-        return Drawn(verdict, drawn.findings, drawn.failed, drawn.declined)
+        return Drawn(verdict, drawn.findings, drawn.failed, drawn.declined, drawn.simulated)
 
 
 def document_of(value: Pack | Drawn) -> dict[str, Any]:

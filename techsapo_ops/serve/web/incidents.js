@@ -58,8 +58,8 @@ function drawList() {
 }
 
 /** The verdict as one sentence; never a number, as how often it is right is not known. */
-function sentence({ verdict, declined, failed }) {
-  const said = word("verdicts")[verdict.outcome];
+function sentence({ verdict, declined, failed, simulated }) {
+  const said = `${simulated ? `${word("simulated")}: ` : ""}${word("verdicts")[verdict.outcome]}`;
   if (["cause", "guess", "false_alarm"].includes(verdict.outcome)) return `${said}: ${verdict.causes[0].cause}`;
   if (verdict.outcome === "evidence_only") return `${said}: ${declined || failed.map(([name, why]) => `${name}: ${why}`).join("; ")}`;
   return verdict.missing.length ? `${said} ${word("missing")}: ${verdict.missing.join("; ")}` : said;

@@ -41,11 +41,13 @@ from techsapo_ops.wallbounce.providers.provider import (
     SIMULATED,
     Ask,
     AskAnswer,
+    AskForm,
     AskGrades,
     AskRevision,
     Price,
     Reply,
 )
+from techsapo_ops.wallbounce.providers.simulated_findings import findings
 from techsapo_ops.wallbounce.question import Language, Question, fold
 
 MARK: Mapping[Language, str] = {"ja": "（シミュレーション）", "en": "(simulated) "}
@@ -161,6 +163,8 @@ class Simulated:
     async def call(self, ask: Ask) -> Reply:
         """Wait for the drawn latency, then reply or fail as drawn."""
         match ask:
+            case AskForm(question=question):
+                return await self._form(question)
             case AskAnswer(question=question):
                 return await self._answer(question)
             case AskGrades(question=question, peers=peers, own=measure):
@@ -175,6 +179,15 @@ class Simulated:
         topic, sure = self._draw(own, question)
         tokens = len(question.text) + 120
         return self._answered(own, question, topic, sure, tokens, started)
+
+    async def _form(self, question: Question) -> Answer:
+        """A form about evidence, filled in without any thought."""
+        started = time.perf_counter()
+        await self._work(_random(f"form {self._spec.seed}", question.text))
+        text = findings(question.text, MARK[question.language])
+        tokens = Tokens(len(question.text) + 120, len(text))
+        taken, cost = time.perf_counter() - started, self.price.cost(tokens)
+        return Answer(self.name, self.model, text, tokens, taken, cost)
 
     async def _grades(self, question: Question, peers: Sequence[Peer], own: Answer | None) -> Grades:
         """Grades as drawn, for each peer from seed, question and what it says."""

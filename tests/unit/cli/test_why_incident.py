@@ -27,7 +27,7 @@ def app(investigation: str = "done", status: int = 200) -> Iterator[Any]:
 
     def answer(asked: Asked) -> tuple[int, bytes]:
         if status != 200:
-            said = {"detail": "there is no verdict on this incident yet", "code": "conflict"}
+            said: dict[str, Any] = {"detail": "there is no verdict on this incident yet", "code": "conflict"}
         elif asked.path.endswith("/investigate"):
             said = {"request_id": "req_1", "text": "probably: the disk", "verdict": {"verdict": DRAWN}}
         else:

@@ -259,11 +259,24 @@ def test_a_call_that_the_purse_has_no_room_for_is_listed() -> None:
     assert model.asked == []
 
 
-def test_simulated_providers_are_not_asked() -> None:
-    simulated = Simulated("s", SimulatedProvider(kind="simulated", latency="1ms"))
-    opinions = asked(simulated)
-    assert names(opinions) == ([RULES], [])
-    assert opinions.declined
+def simulated() -> Simulated:
+    return Simulated("s", SimulatedProvider(kind="simulated", latency="1ms", error_rate=0, rate_limit_rate=0))
+
+
+def test_simulated_providers_alone_cite_the_evidence_and_say_that_they_are() -> None:
+    opinions = asked(simulated())
+    assert names(opinions) == (["s", RULES], [])
+    assert opinions.simulated
+    (claim,) = opinions.findings[0].claims
+    assert claim.cause.startswith("(simulated) ")
+    assert len({identity[0] for identity in claim.evidence}) == 2
+    assert opinions.findings[0].invented == ()
+
+
+def test_beside_a_model_simulated_providers_are_not_asked() -> None:
+    opinions = asked(Model("a", SAID), simulated())
+    assert names(opinions) == (["a", RULES], [])
+    assert not opinions.simulated
 
 
 def test_a_cancelled_investigation_cancels_its_calls_and_settles_its_purse() -> None:
