@@ -1,7 +1,7 @@
 """How often the decisive evidence is in the pack: `python -m tests.incidents [FOLDER …] [--each]`.
 
-Without folders: the recorded bundles, the unseen ones, and the hard ones that `hard.py` makes. Three baselines run
-beside it.
+Without folders: the recorded bundles, the unseen ones, and the hard ones that `hard.py` makes. Three
+baselines run beside it.
 `--each` prints the place of each decisive piece.
 """
 

@@ -1,4 +1,4 @@
-"""The bundles of somebody who had not seen the code: each is whole and small, and they are answered well enough."""
+"""The bundles of somebody who had not seen the code are small, and the pack holds what settles them."""
 
 from __future__ import annotations
 
