@@ -1,6 +1,7 @@
 """How often the decisive evidence is in the pack: `python -m tests.incidents [FOLDER …] [--each]`.
 
-Without folders: the recorded bundles, and the hard ones that `hard.py` makes. Three baselines run beside it.
+Without folders: the recorded bundles, the unseen ones, and the hard ones that `hard.py` makes. Three
+baselines run beside it.
 `--each` prints the place of each decisive piece.
 """
 
@@ -15,6 +16,8 @@ from tests.incidents.hard import hard_cases
 from tests.incidents.score import SIZES, Case, Method, cases_in, ours, places, tally
 
 BUNDLES = Path(__file__).parent / "bundles"
+UNSEEN = Path(__file__).parent / "unseen"
+"""Opened once, by somebody who had not seen the code; nothing is tuned to them."""
 TUNED = frozenset((Path(__file__).parent / "tuned.txt").read_text().split())
 """Recorded bundles with which weights were chosen. The others were only counted."""
 METHODS: Mapping[str, Method] = {
@@ -41,9 +44,10 @@ def main(arguments: Sequence[str]) -> None:
     """Report on the folders in `arguments`, or on all there is."""
     each = "--each" in arguments
     folders = [Path(argument) for argument in arguments if not argument.startswith("--")]
-    for folder in folders or [BUNDLES]:
+    for folder in folders or [BUNDLES, UNSEEN]:
         cases = cases_in(folder)
-        report(folder.name, cases, each)
+        opened_once = ", opened once, by somebody who had not seen the code"
+        report(folder.name + (opened_once if folder.name == UNSEEN.name else ""), cases, each)
         tuned = [case for case in cases if case.name in TUNED]
         if tuned:
             report(f"{folder.name}, those that were looked at to tune", tuned, False)

@@ -19,6 +19,7 @@ from techsapo_ops.masking.masker import Masker
 
 HERE = Path(__file__).parent
 BUNDLES = HERE.parent / "bundles"
+UNSEEN = HERE.parent / "unseen"
 SIZE = 16_000
 """Bytes of a bundle's pack."""
 BEGAN = datetime(2026, 12, 1, 3, 10, tzinfo=UTC)
