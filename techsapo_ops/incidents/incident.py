@@ -2,7 +2,7 @@
 
 Alerts that begin within NEAR and share a service or a host, or come in one group of Alertmanager, are one
 incident. It ends when its last alert has been over for GAP, as what fires does for acknowledgements (the
-group `incidents` of catalogue/rules.yaml). An alert that returns within the cooldown opens it again.
+group `episodes` of catalogue/rules.yaml). An alert that returns within the cooldown opens it again.
 """
 
 from __future__ import annotations
