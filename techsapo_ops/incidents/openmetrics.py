@@ -68,7 +68,7 @@ def series_of(text: object) -> object:
         raise ValueError(msg("a line is longer than {most} characters", most=LONGEST_LINE))
     series: dict[tuple[tuple[str, str], ...], dict[float, float]] = {}
     try:
-        families = text_string_to_metric_families(text)
+        families = text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
         samples = (sample for family in families for sample in family.samples)
         for count, sample in enumerate(samples, 1):
             labels = {"__name__": sample.name, **sample.labels}
