@@ -386,7 +386,7 @@ async def test_the_page_and_the_status_page_say_the_beginning_that_the_message_s
     firing = (Firing(LABELS, {}, "firing", condition),)
     monkeypatch.setattr(Prometheus, "alerts", lambda _: firing)
     query = kept._query
-    monkeypatch.setattr(Prometheus, "query", lambda _, expr: query(expr) if "incident" in expr else ())
+    monkeypatch.setattr(Prometheus, "query", lambda _, expr: query(expr) if "episode" in expr else ())
     async with client_of(app_of(tmp_path)) as client:
         page = await client.get(link())
         await submit(client, by="hanako")
