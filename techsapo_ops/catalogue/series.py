@@ -78,15 +78,15 @@ never ran and left nothing is still missed."""
 FRONT_ADDRESS = "techsapo:front_address:info"
 """Series of each host that has the address which several share, with that address."""
 
-INCIDENT = "techsapo:alert:incident"
-"""1 for each series of an alert that fires, with the alert's labels and SINCE. An incident goes on while the
+EPISODE = "techsapo:alert:episode"
+"""1 for each series of an alert that fires, with the alert's labels and SINCE. An episode goes on while the
 alert is away for less than ten minutes, as while Prometheus restarts."""
-INCIDENT_SINCE = "techsapo:alert:since_timestamp_seconds"
+EPISODE_SINCE = "techsapo:alert:since_timestamp_seconds"
 """When it began, for each, as a value."""
 OTHERS_SINCE = "techsapo:alert:others_since_timestamp_seconds"
 """The same of the other Prometheis of the stack, on several machines: all then say the earliest one."""
 SINCE = "since"
-"""Label that says when an incident began (Unix seconds); it tells one from the next of the same alert."""
+"""Label that says when an episode began (Unix seconds); it tells one from the next of the same alert."""
 OF_THE_RULE = ("alertname", "severity", "page", "priority", "service")
 """Labels that say of an alert what its rule, or its probe, does, and not which of several it is."""
 NEXT = "next"

@@ -180,7 +180,7 @@ class Way:
         began = self.passed()
         while self.passed() - began < within:
             for each in acknowledgements(self.server):
-                if each.incident.alert == DRILL and each.at >= since.astimezone(UTC):
+                if each.episode.alert == DRILL and each.at >= since.astimezone(UTC):
                     self.times["acknowledged"] = round(self.passed() - began, 3)
                     return each
             self.pause(POLL)

@@ -26,7 +26,7 @@ _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ReportedAlert:
     """An alert that somebody tells of: it fires since `began`, or fired until `ended`.
 
     Its texts are data: bounded, on one line, and harmless. `subjects` are what it is about, by which it joins
@@ -81,7 +81,7 @@ class Listener:
         began: datetime,
         ended: datetime | None,
         source: str,
-    ) -> Heard:
+    ) -> ReportedAlert:
         """An alert as it came; its generatorURL, `source`, has the expression if it is of Prometheus."""
         kept = list(labels.items())[:MOST_LABELS]
         known = {one_line(k, LONGEST_LABEL): one_line(v, LONGEST_LABEL) for k, v in kept}
@@ -90,7 +90,7 @@ class Listener:
         subjects |= {f"host:{name}" for name in hosts_of(known)}
         if self.group:
             subjects.add(f"group:{hashlib.sha256(self.group.encode(errors='replace')).hexdigest()[:16]}")
-        return Heard(
+        return ReportedAlert(
             known,
             max(began, _EARLIEST),
             ended,

@@ -2,7 +2,7 @@
 
 Alerts that begin within NEAR and share a service or a host, or come in one group of Alertmanager, are one
 incident. It ends when its last alert has been over for GAP, as what fires does for acknowledgements (the
-group `incidents` of catalogue/rules.yaml). An alert that returns within the cooldown opens it again.
+group `episodes` of catalogue/rules.yaml). An alert that returns within the cooldown opens it again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from techsapo_ops.incidents.alert import Heard, Watched, hosts_of, services_of
+from techsapo_ops.incidents.alert import ReportedAlert, Watched, hosts_of, services_of
 from techsapo_ops.incidents.material import Earlier, Subject
 from techsapo_ops.stores.incidents.rows import (
     MOST_ALERTS,
@@ -42,10 +42,10 @@ class TooMany(Exception):
 
 def updated(
     state: State,
-    alerts: Sequence[Heard],
+    alerts: Sequence[ReportedAlert],
     now: datetime,
     cooldown: timedelta,
-    start: Callable[[Heard], bool],
+    start: Callable[[ReportedAlert], bool],
     truncated: int = 0,
 ) -> tuple[Change, ...]:
     """What `alerts` change. `start` says which of them start an investigation by themselves. Raises TooMany.
@@ -70,14 +70,14 @@ class _Touched:
 
 class _Decision:
     def __init__(
-        self, state: State, now: datetime, cooldown: timedelta, start: Callable[[Heard], bool]
+        self, state: State, now: datetime, cooldown: timedelta, start: Callable[[ReportedAlert], bool]
     ) -> None:
         self._now, self._cooldown, self._start, self._last = now, cooldown, start, state.last
         self._incidents = {i.number: i for i in sorted(state.incidents, key=lambda i: i.number)}
         self._rows = {a.fingerprint: a for a in sorted(state.alerts, key=lambda a: (a.began, a.incident))}
         self._touched: dict[int, _Touched] = {}
 
-    def take(self, alert: Heard) -> None:
+    def take(self, alert: ReportedAlert) -> None:
         """Let an alert change what it belongs to."""
         row = self._rows.get(alert.fingerprint)
         if row is not None and row.ended is None:
@@ -101,13 +101,13 @@ class _Decision:
             for number, touched in self._touched.items()
         )
 
-    def _end(self, row: IncidentAlert, ended: datetime, alert: Heard) -> None:
+    def _end(self, row: IncidentAlert, ended: datetime, alert: ReportedAlert) -> None:
         incident = self._incidents[row.incident]
         quiet = max(ended, incident.quiet or ended)
         self._incidents[row.incident] = replace(incident, firing=incident.firing - 1, quiet=quiet)
         self._put(replace(row, heard=self._now, ended=ended), alert, "ended")
 
-    def _fire(self, alert: Heard, row: IncidentAlert | None) -> None:
+    def _fire(self, alert: ReportedAlert, row: IncidentAlert | None) -> None:
         """An alert that did not fire by now fires: in its incident of before, another one, or a new one."""
         incident = self._incidents[row.incident] if row is not None else None
         if incident is not None and incident.ended is not None:
@@ -132,7 +132,7 @@ class _Decision:
         row = IncidentAlert(incident.number, alert.fingerprint, *known, alert.began, self._now)
         self._put(row, alert, kind, kept=kept)
 
-    def _fitting(self, alert: Heard) -> Incident | None:
+    def _fitting(self, alert: ReportedAlert) -> Incident | None:
         """The oldest open incident that `alert` belongs to."""
         for incident in self._incidents.values():
             near = incident.ended is None and abs(alert.began - incident.began) <= NEAR
@@ -140,7 +140,7 @@ class _Decision:
                 return incident
         return None
 
-    def _opened(self, alert: Heard) -> Incident:
+    def _opened(self, alert: ReportedAlert) -> Incident:
         if sum(each.ended is None for each in self._incidents.values()) >= MOST_OPEN:
             raise TooMany
         self._last += 1
@@ -148,7 +148,7 @@ class _Decision:
         return Incident(self._last, alert.began, title, alert.pages, alert.subjects)
 
     def _put(
-        self, row: IncidentAlert, alert: Heard, kind: EntryKind | None = None, *, kept: bool = True
+        self, row: IncidentAlert, alert: ReportedAlert, kind: EntryKind | None = None, *, kept: bool = True
     ) -> None:
         """Note what becomes of an alert. It starts an investigation unless its incident had one."""
         touched = self._touched.setdefault(row.incident, _Touched())

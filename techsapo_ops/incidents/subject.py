@@ -17,7 +17,7 @@ LATELY = timedelta(hours=24)
 """How far back an alert that no longer fires is looked for."""
 _STEP = 60.0
 _GAP = 10 * 60.0
-"""Seconds for which an alert may be away and is still the same one (`techsapo:alert:incident`)."""
+"""Seconds for which an alert may be away and is still the same one (`techsapo:alert:episode`)."""
 _LONGEST = 500
 _NAMED = ("service", "instance", "name", "job")
 """Labels whose value may be a service's name."""

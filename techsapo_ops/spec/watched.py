@@ -12,7 +12,7 @@ from techsapo_ops.spec.models import ServiceKind, Spec
 from techsapo_ops.spec.models.base import ATTACHED, is_loopback, seconds
 from techsapo_ops.spec.problems import Context, Finding, Path, did_you_mean, dotted
 
-BUILT_IN_JOBS = frozenset({"techsapo", "techsapo-probes", "techsapo-incidents", *get_args(ServiceKind)})
+BUILT_IN_JOBS = frozenset({"techsapo", "techsapo-probes", "techsapo-episodes", *get_args(ServiceKind)})
 """Names that the generated scrape configuration uses, or may come to use."""
 _FRONTS = re.compile(r"nginx|app(-[0-9]+)?")
 """Names of the services in front, as which the stack asks itself."""

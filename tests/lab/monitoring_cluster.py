@@ -38,7 +38,7 @@ _NAME = re.compile(r"\b(?:app|alertmanager|prometheus)-([abc]):(\d+)")
 AFTER = 8
 """Seconds until the next receiver is told."""
 AWAY = 6
-"""Seconds for which an incident goes on while its alert is away: ten minutes else."""
+"""Seconds for which an episode goes on while its alert is away: ten minutes else."""
 
 
 def _hook(name: str) -> list[dict[str, str]]:
@@ -254,8 +254,8 @@ def whole(cluster: Cluster) -> None:
     for machine in "ab":
         server = cluster.ask(Prometheus, machine)
         wait(lambda server=server: bool(server.query(sizes)), "one cluster")  # type: ignore[misc]
-        quiet = f'absent(last_over_time(techsapo:alert:incident{{alertname="AppDown"}}[{AWAY}s]))'
-        wait(lambda s=server, q=quiet: bool(s.query(q)), "no incident")  # type: ignore[misc]
+        quiet = f'absent(last_over_time(techsapo:alert:episode{{alertname="AppDown"}}[{AWAY}s]))'
+        wait(lambda s=server, q=quiet: bool(s.query(q)), "no episode")  # type: ignore[misc]
     (cluster.folder / "told").unlink(missing_ok=True)
 
 

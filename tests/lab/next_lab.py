@@ -1,6 +1,6 @@
 """A stack whose alerts are acknowledged: a target that fails on demand, and the servers that watch it.
 
-Ten minutes, for which an incident goes on while its alert is away, are twelve seconds here.
+Ten minutes, for which an episode goes on while its alert is away, are twelve seconds here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from monitoring_stack import monitoring_files, spec_of, topology_of, write
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.render.stack import secret_files
-from techsapo_ops.services.alertmanager.acknowledging import Incident, acknowledgements, incidents
+from techsapo_ops.services.alertmanager.acknowledging import Episode, acknowledgements, episodes
 
 AFTER = 5
 """Seconds until the next receiver is told; the one after that is told in twice the time."""
@@ -165,7 +165,7 @@ class Stack:
         told = self.notes("critical")
         self.app.metrics = None
         self.gets("critical", count=told + 1)
-        servers.wait_for(lambda: bool(self.incidents()), what="an incident")
+        servers.wait_for(lambda: bool(self.episodes()), what="an episode")
 
     def heal_app(self) -> None:
         """It answers again."""
@@ -182,14 +182,14 @@ class Stack:
             what=f"{receiver} told {status} {count} times: {[n.receiver for n in self.told.notes]}",
         )  # fmt: skip
 
-    def incidents(self) -> list[Incident]:
+    def episodes(self) -> list[Episode]:
         """That of AppDown, where it fires."""
-        return [i for i in incidents(self.prometheus) if i.alert == "AppDown"]
+        return [i for i in episodes(self.prometheus) if i.alert == "AppDown"]
 
     def holders(self) -> list[str]:
         """Who has it."""
-        current = self.incidents()
-        return [a.by for a in acknowledgements(self.alertmanager) if a.incident in current]
+        current = self.episodes()
+        return [a.by for a in acknowledgements(self.alertmanager) if a.episode in current]
 
     def held_from(self, number: str) -> bool:
         """Whether the turn of these next receivers has come, and a silence keeps the alert from them."""
@@ -200,10 +200,10 @@ class Stack:
         )
 
     def over(self) -> None:
-        """Wait until no incident goes on, nor would go on if the app failed again."""
+        """Wait until no episode goes on, nor would go on if the app failed again."""
         self.heal_app()
-        query = f'last_over_time(techsapo:alert:incident{{alertname="AppDown"}}[{AWAY}s])'
-        servers.wait_for(lambda: not self.prometheus.query(query), what="no incident any more")
+        query = f'last_over_time(techsapo:alert:episode{{alertname="AppDown"}}[{AWAY}s])'
+        servers.wait_for(lambda: not self.prometheus.query(query), what="no episode any more")
 
 
 @contextmanager

@@ -179,7 +179,7 @@ def _acknowledge(
     }
     with recorded(stack.layout, msg("alerts ack"), what, out.warn) as known:
         made = acknowledge(server, wanted, claim)
-        known["acknowledged"] = [str(each.incident) for each in made]
+        known["acknowledged"] = [str(each.episode) for each in made]
     if out.as_json:
         out.json({"acknowledged": [acknowledgement_json(each) for each in made]})
         return
@@ -188,7 +188,7 @@ def _acknowledge(
             msg(
                 "{by} has acknowledged {incident}, until {moment_text} at the latest",
                 by=each.by,
-                incident=each.incident,
+                incident=each.episode,
                 moment_text=moment_text(each.until),
             )
         )
@@ -196,8 +196,8 @@ def _acknowledge(
         out.say(
             msg("This stack has no next receivers, so an acknowledgement only shows who works on the alert.")
         )
-    own = [each.incident for each in made]
-    if lost := [str(incident) for incident in wanted if incident not in own]:
+    own = [each.episode for each in made]
+    if lost := [str(episode) for episode in wanted if episode not in own]:
         out.warn(
             msg(
                 "somebody else acknowledged or released {lost} at the same moment: see `techsapo alerts ack "
@@ -205,11 +205,11 @@ def _acknowledge(
                 lost=", ".join(lost),
             )
         )
-    out.next(f"techsapo alerts ack {made[0].incident.alert} --undo")
+    out.next(f"techsapo alerts ack {made[0].episode.alert} --undo")
 
 
 def _undo(stack: Stack, server: Alertmanager, only: Sequence[Matcher], by: str | None, out: Output) -> None:
-    held = [each for each in held_now(stack, server) if all(m.holds(each.incident.labels) for m in only)]
+    held = [each for each in held_now(stack, server) if all(m.holds(each.episode.labels) for m in only)]
     if not held:
         raise OpsError(
             msg("nobody has acknowledged an alert with {only}", only=" and ".join(str(m) for m in only)),
@@ -223,14 +223,14 @@ def _undo(stack: Stack, server: Alertmanager, only: Sequence[Matcher], by: str |
                 msg("{by} has acknowledged none of these alerts: {others}", by=by, others=others),
                 msg("to undo the acknowledgement, whoever made it, leave out --by"),
             )
-    what = {"acknowledged": [str(each.incident) for each in held], "by": sorted({a.by for a in held})}
+    what = {"acknowledged": [str(each.episode) for each in held], "by": sorted({a.by for a in held})}
     with recorded(stack.layout, msg("alerts ack --undo"), what, out.warn):
         withdraw(server, held)
     if out.as_json:
         out.json({"ended": [acknowledgement_json(each) for each in held]})
     for each in held:
         out.say(
-            msg("{incident} is no longer acknowledged (it was by {by}).", incident=each.incident, by=each.by)
+            msg("{incident} is no longer acknowledged (it was by {by}).", incident=each.episode, by=each.by)
         )
 
 
@@ -241,7 +241,7 @@ def _list(acknowledgements: Sequence[Acknowledgement], out: Output) -> None:
         out.say(msg("No firing alert is acknowledged."))
     else:
         rows = [
-            (a.incident.alert, a.incident.of, a.by, moment_text(a.at), moment_text(a.until), a.own_comment)
+            (a.episode.alert, a.episode.of, a.by, moment_text(a.at), moment_text(a.until), a.own_comment)
             for a in acknowledgements
         ]
         out.table(("alert", "of", "by", "since", "until", "comment"), rows)
@@ -251,9 +251,9 @@ def acknowledgement_json(given: Acknowledgement) -> dict[str, Any]:
     """As `--json` has it."""
     return {
         "id": given.id,
-        "alert": given.incident.alert,
-        "labels": dict(given.incident.labels),
-        "fires_since": given.incident.began.isoformat(),
+        "alert": given.episode.alert,
+        "labels": dict(given.episode.labels),
+        "fires_since": given.episode.began.isoformat(),
         "by": given.by,
         "at": given.at.isoformat(),
         "until": given.until.astimezone(UTC).isoformat(),

@@ -68,7 +68,7 @@ class AlertsBody(
     """Alertmanager's webhook, or a list of alerts."""
 
 
-class HeardBody(Body):
+class AcceptedAlertsBody(Body):
     """`ignored` alerts change nothing: tests, drills, and signs of life."""
 
     alerts: int
@@ -86,7 +86,7 @@ class EventBody(BaseModel):
     time: Annotated[AwareDatetime | None, Field(description="When it was done. Default: now.")] = None
 
 
-class KeptEventBody(Body):
+class StoredEventBody(Body):
     id: str
     time: str
     text: str
@@ -96,7 +96,7 @@ class KeptEventBody(Body):
 
 
 class EventsBody(Body):
-    events: Annotated[list[KeptEventBody], Field(description="The newest first.")]
+    events: Annotated[list[StoredEventBody], Field(description="The newest first.")]
 
 
 class ResolveBody(BaseModel):

@@ -15,16 +15,16 @@ from techsapo_ops.incidents.incident import TooMany
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.bodies.base import Body, problem_responses
 from techsapo_ops.serve.bodies.incidents import (
+    AcceptedAlertsBody,
     AlertsBody,
     AskedBody,
     CheckBody,
     EventBody,
     EventsBody,
-    HeardBody,
     IncidentsBody,
     InquiryBody,
-    KeptEventBody,
     ResolveBody,
+    StoredEventBody,
     StrikeBody,
     WholeIncidentBody,
 )
@@ -63,7 +63,7 @@ def _alerts(gate: Gate, desk: Desk | None, key: Callable[[], bytes | None]) -> A
         return json_response(await _asked(desk, lambda d: d.hear(body)))
 
     told = "Tell of alerts: Alertmanager's webhook, or a list of alerts. Needs a key with the scope `alerts`."
-    return _posting(admit, ("/alerts", alerts, HeardBody, told))
+    return _posting(admit, ("/alerts", alerts, AcceptedAlertsBody, told))
 
 
 def _events(gate: Gate, desk: Desk | None) -> APIRouter:
@@ -71,7 +71,7 @@ def _events(gate: Gate, desk: Desk | None) -> APIRouter:
         return json_response(await _asked(desk, lambda d: d.note(body, _author(request))))
 
     told = "Note something that was done, such as a deploy. Needs a key with the scope `events`."
-    return _posting(partial(gate.admit, scope="events"), ("/events", event, KeptEventBody, told))
+    return _posting(partial(gate.admit, scope="events"), ("/events", event, StoredEventBody, told))
 
 
 def _changing(gate: Gate, desk: Desk | None, questions: Questions) -> APIRouter:

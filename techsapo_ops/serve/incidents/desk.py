@@ -12,20 +12,20 @@ from typing import Any
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.catalogue.checks import checks
 from techsapo_ops.catalogue.translations import Language
-from techsapo_ops.incidents.alert import Heard, Listener, one_line
+from techsapo_ops.incidents.alert import Listener, ReportedAlert, one_line
 from techsapo_ops.incidents.incident import updated
 from techsapo_ops.incidents.verdict import Struck
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.bodies.incidents import (
+    AcceptedAlertsBody,
     AlertsBody,
     EntryBody,
     EventBody,
     EventsBody,
-    HeardBody,
     IncidentAlertBody,
     IncidentBody,
-    KeptEventBody,
     PostedAlert,
+    StoredEventBody,
     WebhookAlert,
     WebhookBody,
     WholeIncidentBody,
@@ -56,7 +56,7 @@ class Desk:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     watched: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
-    def hear(self, body: AlertsBody) -> HeardBody:
+    def hear(self, body: AlertsBody) -> AcceptedAlertsBody:
         """Let alerts open, change and end incidents. Raises TooMany."""
         now, told = self.now(), body.root
         posted: Sequence[PostedAlert] = told.alerts if isinstance(told, WebhookBody) else told
@@ -74,9 +74,9 @@ class Desk:
         if any(change.incident.investigation == "due" for change in changes):
             self.wake()
         numbers = sorted(change.incident.number for change in changes)
-        return HeardBody(alerts=len(alerts), ignored=len(posted) - len(alerts), incidents=numbers)
+        return AcceptedAlertsBody(alerts=len(alerts), ignored=len(posted) - len(alerts), incidents=numbers)
 
-    def note(self, body: EventBody, author: str) -> KeptEventBody:
+    def note(self, body: EventBody, author: str) -> StoredEventBody:
         """Keep an event. Raises Problem for one that is older than LONGEST_AGO, or is still to come."""
         now = self.now()
         time = now if body.time is None else body.time
@@ -196,7 +196,7 @@ def _incident_body(incident: Incident) -> IncidentBody:
     return IncidentBody.model_validate({**_shown(incident), "about": about, "acknowledged_by": by})
 
 
-def _heard(alert: PostedAlert, listener: Listener, now: datetime) -> Heard:
+def _heard(alert: PostedAlert, listener: Listener, now: datetime) -> ReportedAlert:
     """An alert as it was told of. What Alertmanager says of the end of one that fires is the year 1."""
     ended = alert.ends if alert.ends is not None and alert.ends.year > 1 else None
     if isinstance(alert, WebhookAlert):
@@ -207,8 +207,8 @@ def _heard(alert: PostedAlert, listener: Listener, now: datetime) -> Heard:
     return listener.heard(alert.labels, alert.annotations, began, ended, alert.source)
 
 
-def _event_body(event: Event) -> KeptEventBody:
-    return KeptEventBody.model_validate({**_shown(event), "by": event.author})
+def _event_body(event: Event) -> StoredEventBody:
+    return StoredEventBody.model_validate({**_shown(event), "by": event.author})
 
 
 def _entry_body(entry: Entry) -> EntryBody:

@@ -21,7 +21,7 @@ from techsapo_ops.incidents.alert import Watched
 from techsapo_ops.incidents.evidence import Pack
 from techsapo_ops.incidents.incident import earlier, subject_of
 from techsapo_ops.incidents.material import BEFORE, Material, Subject
-from techsapo_ops.incidents.material import Change as Deed
+from techsapo_ops.incidents.material import Change as EvidenceChange
 from techsapo_ops.incidents.question import Inquiry
 from techsapo_ops.incidents.verdict import Struck, verdict_of
 from techsapo_ops.masking.masker import Masker
@@ -166,7 +166,7 @@ class Investigation:
             start,
             end,
             changes=tuple(
-                Deed(e.time, "event", e.text, service=e.service, host=e.host)
+                EvidenceChange(e.time, "event", e.text, service=e.service, host=e.host)
                 for e in self.store.events(start, end, _MOST_EVENTS)
             ),
             earlier=earlier(incident, resolved),

@@ -117,7 +117,7 @@ def open_incidents(
 
     def held() -> Holders | None:
         known = acknowledgements.known if acknowledgements is not None else None
-        return None if known is None else [(each.incident.labels, each.by) for each in known]
+        return None if known is None else [(each.episode.labels, each.by) for each in known]
 
     runner = Runner(store, investigation, timedelta(seconds=deadline), options.instance, held)
     desk = Desk(store, settings, spec.locale, masked, wake=runner.wake, watched=teams)

@@ -33,7 +33,7 @@ from techsapo_ops.services.alertmanager.acknowledging import (
     LONGEST_NAME,
     Acknowledgement,
     Claim,
-    Incident,
+    Episode,
     NotStored,
     Taken,
     Unfit,
@@ -193,7 +193,7 @@ class _Pages:
         try:
             claim = self._claim(request, form, until)
             firing = await asyncio.to_thread(self._of, name)
-            wanted = [each.incident for each in firing if _digest(each.incident) in form.chosen]
+            wanted = [each.episode for each in firing if _digest(each.episode) in form.chosen]
             if not wanted or not _holds(start, firing):
                 return await self._form(request, name, start, form, error="none", status=422)
             made = await asyncio.to_thread(self._take, wanted, claim)
@@ -205,7 +205,7 @@ class _Pages:
             return await self._form(request, name, start, form, error="not_stored", status=503)
         except (Unreachable, ApiError) as error:
             return self._unknown(request, name, error)
-        of = [each.incident.of for each in made]
+        of = [each.episode.of for each in made]
         log.info(
             "Alert acknowledged",
             alert=name,
@@ -227,7 +227,7 @@ class _Pages:
     def _of(self, name: str) -> list[Fires]:
         return [] if self.acknowledgements is None else self.acknowledgements.of(name)
 
-    def _take(self, wanted: Sequence[Incident], claim: Claim) -> tuple[Acknowledgement, ...]:
+    def _take(self, wanted: Sequence[Episode], claim: Claim) -> tuple[Acknowledgement, ...]:
         return () if self.acknowledgements is None else self.acknowledgements.take(wanted, claim)
 
     async def _form(
@@ -242,7 +242,7 @@ class _Pages:
         if not _holds(start, firing):
             return self._page(request, name, "expired", 410)
         # What fires anew was not there to be chosen.
-        chosen = form.chosen & {_digest(each.incident) for each in firing} or None
+        chosen = form.chosen & {_digest(each.episode) for each in firing} or None
         rows = [_row(each, number, chosen) for number, each in enumerate(firing)]
         user = self.door.sign_in.user(request) or ""
         values = {"rows": rows, "form": form, "user": user, "error": error}
@@ -283,26 +283,26 @@ def _holds(start: int, firing: Sequence[Fires]) -> bool:
     return any(each.went_on_at(start, now) for each in firing)
 
 
-def _digest(incident: Incident) -> str:
-    """What stands for an incident in the form: of another one, even of the same series, it is another."""
-    parts = (incident.since, *(f"{k}={v}" for k, v in sorted(incident.labels.items())))
+def _digest(episode: Episode) -> str:
+    """What stands for an episode in the form: of another one, even of the same series, it is another."""
+    parts = (episode.since, *(f"{k}={v}" for k, v in sorted(episode.labels.items())))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 
 
 def _row(fires: Fires, number: int, chosen: Collection[str] | None) -> dict[str, object]:
-    incident, held = fires.incident, fires.held
+    episode, held = fires.episode, fires.held
     holder = None
     if held is not None:
         holder = {"by": held.by, "at": moment_text(held.at), "comment": held.own_comment}
     return {
-        "of": incident.of or incident.alert,
+        "of": episode.of or episode.alert,
         "since": moment_text(fires.since),
         "holder": holder,
-        "value": _digest(incident),
-        "checked": chosen is None or _digest(incident) in chosen,
+        "value": _digest(episode),
+        "checked": chosen is None or _digest(episode) in chosen,
         "number": number,
     }
 
 
 def _done(made: Acknowledgement) -> dict[str, str]:
-    return {"by": made.by, "of": str(made.incident), "until": moment_text(made.until)}
+    return {"by": made.by, "of": str(made.episode), "until": moment_text(made.until)}

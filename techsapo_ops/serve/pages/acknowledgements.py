@@ -18,10 +18,10 @@ from techsapo_ops.serve.options import Options
 from techsapo_ops.services.alertmanager.acknowledging import (
     Acknowledgement,
     Claim,
-    Incident,
+    Episode,
     acknowledge,
+    episodes,
     holders,
-    incidents,
 )
 from techsapo_ops.services.alertmanager.silencing import Labels, Muted, beginnings, muted
 
@@ -39,18 +39,18 @@ TIMEOUT = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Fires:
-    """An incident, since when it fires as its messages say, and who has it."""
+    """An episode, since when it fires as its messages say, and who has it."""
 
-    incident: Incident
+    episode: Episode
     since: datetime
     held: Acknowledgement | None
 
     def went_on_at(self, start: int, now: float) -> bool:
         """Whether it went on at `start` already, or began then as its messages say: an alert that flaps
-        begins anew for Alertmanager, within the same incident. No alert began after `now` (both Unix
+        begins anew for Alertmanager, within the same episode. No alert began after `now` (both Unix
         seconds): a start of the future, put together of parts of several links, would never expire.
         """
-        began = self.incident.began.timestamp()
+        began = self.episode.began.timestamp()
         return began <= start <= now + APART or int(self.since.timestamp()) == start
 
 
@@ -103,12 +103,12 @@ class Acknowledgements:
             alerts = alertmanager.alerts()
             silences = alertmanager.silences() if any(a.silenced for a in alerts) else ()
         except (Unreachable, ApiError):
-            return Glance({frozenset(a.incident.labels.items()): a for a in self._known})
+            return Glance({frozenset(a.episode.labels.items()): a for a in self._known})
         return Glance(held, beginnings(alerts), muted(alerts, silences))
 
     def of(self, alert: str) -> list[Fires]:
         """What fires of an alert."""
-        firing = [i for i in incidents(self._prometheus) if i.alert == alert]
+        firing = [i for i in episodes(self._prometheus) if i.alert == alert]
         if not firing:
             return []
         held, began = self.now(), self.beginnings()
@@ -118,7 +118,7 @@ class Acknowledgements:
             for i, known in zip(firing, labels, strict=True)
         ]
 
-    def take(self, wanted: Sequence[Incident], claim: Claim) -> tuple[Acknowledgement, ...]:
+    def take(self, wanted: Sequence[Episode], claim: Claim) -> tuple[Acknowledgement, ...]:
         """Acknowledge; see there, Taken too."""
         return acknowledge(self._alertmanager, wanted, claim)
 
@@ -130,7 +130,7 @@ class Acknowledgements:
     def samples(self) -> Iterable[Sample]:
         """Who had what at the last look."""
         for each in self._known:
-            yield {"alert": each.incident.alert, "of": each.incident.of, "by": each.by}, 1.0
+            yield {"alert": each.episode.alert, "of": each.episode.of, "by": each.by}, 1.0
 
     async def watch(self, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Look again and again. While nobody answers, nothing is known."""

@@ -1,7 +1,7 @@
 """Who has an alert: acknowledgements, which Alertmanager keeps as silences.
 
 Such a silence is not of the alert, which is repeated as before, but of what tells the next receivers that
-nobody acknowledged it (services/prometheus/incidents.py). It names one incident by when that began, so
+nobody acknowledged it (services/prometheus/episodes.py). It names one episode by when that began, so
 that the next time the alert fires it needs another one, whoever is down meanwhile. It leaves out the next
 receivers that were told before: they hear when it is over.
 """
@@ -15,7 +15,7 @@ from typing import Literal
 
 from techsapo_ops.adapters.alertmanager import Alert, Alertmanager, Matcher, Silence
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.catalogue.series import INCIDENT, NEXT, OF_THE_RULE, SINCE
+from techsapo_ops.catalogue.series import EPISODE, NEXT, OF_THE_RULE, SINCE
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.alertmanager.silencing import LONGEST_COMMENT, is_comment, moment_text
@@ -26,7 +26,7 @@ LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Incident:
+class Episode:
     """A series of an alert that fires; `since` tells this time from others, as the label of that name."""
 
     labels: Mapping[str, str]
@@ -53,10 +53,10 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """Somebody has an incident, from `at` to `until`. `comment` is Alertmanager's, which wants one."""
+    """Somebody has an episode, from `at` to `until`. `comment` is Alertmanager's, which wants one."""
 
     id: str
-    incident: Incident
+    episode: Episode
     by: str
     at: datetime
     until: datetime
@@ -65,11 +65,11 @@ class Acknowledgement:
     @property
     def own_comment(self) -> str:
         """What somebody wrote; "" where nobody did."""
-        return "" if self.comment == _has(self.by, self.incident) else self.comment
+        return "" if self.comment == _has(self.by, self.episode) else self.comment
 
     def __str__(self) -> str:
         own = f": {self.own_comment}" if self.own_comment else ""
-        return f"{_has(self.by, self.incident)}, since {moment_text(self.at)}{own}"
+        return f"{_has(self.by, self.episode)}, since {moment_text(self.at)}{own}"
 
 
 class Taken(OpsError):
@@ -90,37 +90,37 @@ class Unfit(OpsError):
         )
 
 
-def incidents(prometheus: Prometheus) -> tuple[Incident, ...]:
+def episodes(prometheus: Prometheus) -> tuple[Episode, ...]:
     """What fires, the oldest first."""
     firing = (
-        Incident({k: v for k, v in s.labels.items() if k not in ("__name__", SINCE)}, s.labels[SINCE])
-        for s in prometheus.query(INCIDENT)
+        Episode({k: v for k, v in s.labels.items() if k not in ("__name__", SINCE)}, s.labels[SINCE])
+        for s in prometheus.query(EPISODE)
     )
-    return tuple(sorted(firing, key=lambda incident: (float(incident.since), str(incident))))
+    return tuple(sorted(firing, key=lambda episode: (float(episode.since), str(episode))))
 
 
 def acknowledgements(alertmanager: Alertmanager) -> tuple[Acknowledgement, ...]:
-    """Those that hold now, the first of each incident first."""
+    """Those that hold now, the first of each episode first."""
     return acknowledgements_of(alertmanager.silences())
 
 
 def acknowledgements_of(silences: Iterable[Silence]) -> tuple[Acknowledgement, ...]:
-    """Those of `silences` that are one and hold, the first of each incident first."""
+    """Those of `silences` that are one and hold, the first of each episode first."""
     held = []
     for silence in silences:
         equal = {m.name: m.value for m in silence.matchers if m.operator == "="}
         if silence.state != "active" or _ANY_NEXT not in silence.matchers or "alertname" not in equal:
             continue
         if (since := equal.pop(SINCE, None)) is not None:
-            incident = Incident(equal, since)
+            episode = Episode(equal, since)
             times = (silence.starts, silence.ends)
-            held.append(Acknowledgement(silence.id, incident, silence.created_by, *times, silence.comment))
+            held.append(Acknowledgement(silence.id, episode, silence.created_by, *times, silence.comment))
     return tuple(sorted(held, key=lambda a: (a.at, a.id)))
 
 
-def holder(incident: Incident, held: Iterable[Acknowledgement]) -> Acknowledgement | None:
-    """Who of `held` has the incident."""
-    return next((a for a in held if a.incident == incident), None)
+def holder(episode: Episode, held: Iterable[Acknowledgement]) -> Acknowledgement | None:
+    """Who of `held` has the episode."""
+    return next((a for a in held if a.episode == episode), None)
 
 
 def holders(
@@ -128,13 +128,13 @@ def holders(
 ) -> Mapping[frozenset[tuple[str, str]], Acknowledgement]:
     """Who has what fires, by the labels that an alert has in Prometheus."""
     held = acknowledgements(alertmanager)
-    current = incidents(prometheus) if held else ()
+    current = episodes(prometheus) if held else ()
     return {frozenset(i.labels.items()): a for i in current if (a := holder(i, held)) is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Somebody takes an incident over until a time; `take_over` also where another has it. `mark` follows the
+    """Somebody takes an episode over until a time; `take_over` also where another has it. `mark` follows the
     name wherever it is recorded, such as that nobody verified it.
 
     Raises Unfit for a name or a comment that is too long, or is more than a line of text.
@@ -160,7 +160,7 @@ class Claim:
 
 def acknowledge(
     alertmanager: Alertmanager,
-    wanted: Sequence[Incident],
+    wanted: Sequence[Episode],
     claim: Claim,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> tuple[Acknowledgement, ...]:
@@ -175,14 +175,14 @@ def acknowledge(
     if not claim.take_over:
         _refuse([a for i in wanted if (a := holder(i, before)) is not None and a.by != claim.recorded])
     alerts = alertmanager.alerts()
-    made: dict[str, Incident] = {}
-    for incident in wanted:
-        made[_silence(alertmanager, incident, claim, clock(), alerts)] = incident
+    made: dict[str, Episode] = {}
+    for episode in wanted:
+        made[_silence(alertmanager, episode, claim, clock(), alerts)] = episode
     return _settled(alertmanager, made, before)
 
 
 def _settled(
-    alertmanager: Alertmanager, made: Mapping[str, Incident], before: Iterable[Acknowledgement]
+    alertmanager: Alertmanager, made: Mapping[str, Episode], before: Iterable[Acknowledgement]
 ) -> tuple[Acknowledgement, ...]:
     """Which of those that were made hold. Ends the others, and those of `before` in whose place they are."""
     silences = alertmanager.silences()
@@ -203,8 +203,8 @@ def _settled(
                 "try again"
             ),
         )
-    same = [a.incident.labels for a in own]  # with those of incidents that are over
-    withdraw(alertmanager, (old for old in replaced.values() if old.incident.labels in same))
+    same = [a.episode.labels for a in own]  # with those of episodes that are over
+    withdraw(alertmanager, (old for old in replaced.values() if old.episode.labels in same))
     return own
 
 
@@ -215,19 +215,19 @@ def withdraw(alertmanager: Alertmanager, given: Iterable[Acknowledgement]) -> No
 
 
 def _silence(
-    alertmanager: Alertmanager, incident: Incident, claim: Claim, now: datetime, alerts: Iterable[Alert]
+    alertmanager: Alertmanager, episode: Episode, claim: Claim, now: datetime, alerts: Iterable[Alert]
 ) -> str:
-    matchers = [Matcher(name, "=", value) for name, value in sorted(incident.labels.items())]
-    matchers += [Matcher(SINCE, "=", incident.since), _ANY_NEXT]
-    if steps := _notified_steps(incident, alerts):
+    matchers = [Matcher(name, "=", value) for name, value in sorted(episode.labels.items())]
+    matchers += [Matcher(SINCE, "=", episode.since), _ANY_NEXT]
+    if steps := _notified_steps(episode, alerts):
         matchers.append(Matcher(NEXT, "!~", "|".join(steps)))
-    comment = claim.comment or _has(claim.recorded, incident)
+    comment = claim.comment or _has(claim.recorded, episode)
     return alertmanager.silence(matchers, now, claim.until, claim.recorded, comment)
 
 
-def _notified_steps(incident: Incident, alerts: Iterable[Alert]) -> list[str]:
-    """Which of the next receivers were told of the incident: a silence would hide its end from them."""
-    wanted = incident.labels.items() | {(SINCE, incident.since)}
+def _notified_steps(episode: Episode, alerts: Iterable[Alert]) -> list[str]:
+    """Which of the next receivers were told of the episode: a silence would hide its end from them."""
+    wanted = episode.labels.items() | {(SINCE, episode.since)}
     return sorted(
         a.labels[NEXT]
         for a in alerts
@@ -235,8 +235,8 @@ def _notified_steps(incident: Incident, alerts: Iterable[Alert]) -> list[str]:
     )
 
 
-def _has(by: str, incident: Incident) -> str:
-    return f"{by} has {incident}"
+def _has(by: str, episode: Episode) -> str:
+    return f"{by} has {episode}"
 
 
 def _refuse(taken: Sequence[Acknowledgement]) -> None:
@@ -246,7 +246,7 @@ def _refuse(taken: Sequence[Acknowledgement]) -> None:
             msg(
                 "{by} acknowledged {incident} at {moment_text}",
                 by=held.by,
-                incident=held.incident,
+                incident=held.episode,
                 moment_text=moment_text(held.at),
             ),
             msg("to take over this incident, add --take-over"),

@@ -17,7 +17,7 @@ from techsapo_ops.catalogue.series import (
     recording_rules,
     series_needed,
 )
-from techsapo_ops.services.prometheus.incidents import with_others
+from techsapo_ops.services.prometheus.episodes import with_others
 from techsapo_ops.services.scheduler.kind import nobody_starts_jobs
 from techsapo_ops.stack.layout import SCHEDULER
 from techsapo_ops.stack.topology import Topology

@@ -16,7 +16,7 @@ from techsapo_ops.services.exporters import redis_url
 from techsapo_ops.services.monitor import basic_auth
 from techsapo_ops.services.node.kind import tells_of_units
 from techsapo_ops.services.prometheus.alert_rules import alert_groups, alerts_in
-from techsapo_ops.services.prometheus.incidents import INCIDENTS, REPLICA, incident_jobs, next_groups
+from techsapo_ops.services.prometheus.episodes import EPISODES, REPLICA, episode_jobs, next_groups
 from techsapo_ops.services.prometheus.own_rules import FOLDER, own_rules
 from techsapo_ops.services.prometheus.recording import recorded_groups
 from techsapo_ops.spec.models import Spec
@@ -67,7 +67,7 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
             replica=next(iter(labels), None),
             alertmanagers=alertmanagers,
             alertmanager_login=_login(topology, "alertmanager"),
-            jobs=[*jobs, *incident_jobs(topology, service)],
+            jobs=[*jobs, *episode_jobs(topology, service)],
         )
         for service in topology.of_kind("prometheus")
     } | {
@@ -181,7 +181,7 @@ def _probes(topology: Topology) -> Iterator[dict[str, Any]]:
 
 
 def _extra_jobs(spec: Spec) -> Iterator[dict[str, Any]]:
-    taken = {JOB, PROBES, INCIDENTS, *_FIRST}
+    taken = {JOB, PROBES, EPISODES, *_FIRST}
     for number, job in enumerate(spec.monitoring.scrape):
         if job.name in taken:
             raise OpsError(

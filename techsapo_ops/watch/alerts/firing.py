@@ -19,10 +19,10 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import all_of, msg
 from techsapo_ops.services.alertmanager.acknowledging import (
     Acknowledgement,
-    Incident,
+    Episode,
     acknowledgements_of,
+    episodes,
     holders,
-    incidents,
 )
 from techsapo_ops.services.alertmanager.silencing import Labels, began_of, beginnings, muted
 from techsapo_ops.services.monitoring import prometheus_of
@@ -129,10 +129,10 @@ def _identity(labels: Mapping[str, str]) -> Labels:
     return frozenset(labels.items())
 
 
-def firing(stack: Stack, only: Sequence[Matcher]) -> tuple[Incident, ...]:
+def firing(stack: Stack, only: Sequence[Matcher]) -> tuple[Episode, ...]:
     """What fires and matches. Raises OpsError where nothing does, and says what else holds of it."""
     prometheus = _prometheus(stack)
-    matching = tuple(i for i in incidents(prometheus) if all(m.holds(i.labels) for m in only))
+    matching = tuple(i for i in episodes(prometheus) if all(m.holds(i.labels) for m in only))
     if matching:
         return matching
     what = all_of(str(m) for m in only)

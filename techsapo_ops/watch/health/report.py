@@ -138,7 +138,7 @@ class AskedMeanwhile:
             known = [a for a in prometheus.alerts() if a.state == "firing"]
         except OpsError:
             return
-        taken = {each.incident.alert for each in self._acknowledged} | {WATCHDOG, DRILL}
+        taken = {each.episode.alert for each in self._acknowledged} | {WATCHDOG, DRILL}
         severities = {a.labels.get("alertname", ""): a.labels.get("severity", "") for a in known}
         free = [name for name in severities if name in alerts() and name not in taken]
         self._firing = tuple(sorted(free, key=lambda name: (severities[name] != "critical", name)))

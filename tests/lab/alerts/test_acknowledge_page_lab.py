@@ -112,7 +112,7 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
             lambda: any("Acknowledge this alert" in m.text for m in channel.messages),
             what="a message with a link",
         )
-        servers.wait_for(lambda: bool(prometheus.query("techsapo:alert:incident")), what="an incident")
+        servers.wait_for(lambda: bool(prometheus.query("techsapo:alert:episode")), what="an episode")
         (link,) = {url for m in channel.messages for url, _ in m.links if "/acknowledge" in url}
         assert link.startswith(f"{url}/alerts/ProviderDown/acknowledge?signature=")
 

@@ -39,12 +39,12 @@ CASES: dict[str, tuple[str, str, bool, list[tuple[str, str]]]] = {
     "away for five minutes, and away now": (f"{DOWN}9 {UP}4 {DOWN}40", "13m", False, []),
     "away for five minutes": (f"{DOWN}9 {UP}4 {DOWN}40", "17m", True, [("0", "60")]),
     "away for a quarter of an hour": (f"{DOWN}9 {UP}14 {DOWN}40", "40m", True, []),
-    "the next incident": (f"{DOWN}9 {UP}14 {DOWN}40", "41m", True, [("0", "1560")]),
+    "the next episode": (f"{DOWN}9 {UP}14 {DOWN}40", "41m", True, [("0", "1560")]),
 }
 
 
 def filled(annotations: dict[str, str], since: str) -> dict[str, str]:
-    """As Prometheus fills them in for an incident that began at `since`."""
+    """As Prometheus fills them in for an episode that began at `since`."""
     moment, beginning = annotations["fires_since"], moment_text(datetime.fromtimestamp(int(since), UTC))
     assert moment in annotations["summary"]
     return {name: text.replace(moment, beginning) for name, text in annotations.items()}
@@ -97,14 +97,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Stack]:
-    """One in which nothing has failed yet: it is there long before an incident of before is over."""
+    """One in which nothing has failed yet: it is there long before an episode of before is over."""
     with watched(tmp_path) as stack:
         yield stack
 
 
 @pytest.fixture(scope="module")
 def acknowledged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One in which somebody acknowledges an incident, and in which there is another after it."""
+    """One in which somebody acknowledges an episode, and in which there is another after it."""
     with watched(tmp_path_factory.mktemp("acknowledged")) as stack:
         yield stack
 
@@ -163,7 +163,7 @@ def test_what_somebody_has_reaches_nobody_else_also_after_a_pause_and_restarts_u
 ) -> None:
     stack = fresh
     stack.break_app()
-    wanted = stack.incidents()
+    wanted = stack.episodes()
     until = datetime.now(UTC) + timedelta(hours=1)
 
     def take(name: str) -> str | None:
@@ -192,7 +192,7 @@ def test_what_somebody_has_reaches_nobody_else_also_after_a_pause_and_restarts_u
     stack.start("alertmanager")
     stack.start("prometheus")
     servers.wait_for(lambda: stack.held_from("0") and stack.held_from("1"), what="the turn of both receivers")
-    assert stack.holders() == ["hanako"], "the same incident"
+    assert stack.holders() == ["hanako"], "the same episode"
     assert (stack.notes("next-0"), stack.notes("next-1")) == (0, 0)
 
     assert "(it was by hanako)" in stack.techsapo("alerts", "ack", "AppDown", "--undo")
@@ -216,15 +216,15 @@ def test_who_was_told_before_somebody_acknowledged_hears_when_it_is_over_and_nob
     stack.gets("next-0")
     stack.techsapo("alerts", "ack", "AppDown", "--by", "hanako")
     servers.wait_for(lambda: stack.held_from("1"), what="the turn of the one after the next")
-    (incident,) = stack.incidents()
+    (episode,) = stack.episodes()
     stack.heal_app()
 
     def told(status: str) -> set[str]:
-        """Who of the next receivers; a message may hold the end of an incident of before."""
+        """Who of the next receivers; a message may hold the end of an episode of before."""
         return {
             n.receiver
             for n in stack.told.notes
-            if n.status == status and n.labels.get("since") == incident.since
+            if n.status == status and n.labels.get("since") == episode.since
         }
 
     servers.wait_for(lambda: bool(told("resolved")), timeout=60, what="a message that it is over")

@@ -15,7 +15,7 @@ from servers import binary
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.services.alertmanager.acknowledging import Claim, acknowledge, acknowledgements, incidents
+from techsapo_ops.services.alertmanager.acknowledging import Claim, acknowledge, acknowledgements, episodes
 
 pytestmark = [
     pytest.mark.lab,
@@ -56,7 +56,7 @@ def test_both_prometheis_say_the_same_beginning_also_one_that_came_later(cluster
     whole(cluster)
     cluster.kill("prometheus-b")
     cluster.down(down=True)
-    wait(lambda: bool(began(cluster, "a")), "an incident")
+    wait(lambda: bool(began(cluster, "a")), "an episode")
     (first,) = began(cluster, "a")
     cluster.start(cluster.services("prometheus")[1])
     wait(lambda: began(cluster, "b") == [first], "the same beginning")
@@ -65,7 +65,7 @@ def test_both_prometheis_say_the_same_beginning_also_one_that_came_later(cluster
 
 
 def began(cluster: Cluster, machine: str) -> list[str]:
-    return [i.since for i in incidents(cluster.ask(Prometheus, machine)) if i.alert == "AppDown"]
+    return [i.since for i in episodes(cluster.ask(Prometheus, machine)) if i.alert == "AppDown"]
 
 
 def test_who_acknowledges_at_one_of_them_has_it_at_all_and_the_next_receiver_is_not_told(
@@ -76,10 +76,10 @@ def test_who_acknowledges_at_one_of_them_has_it_at_all_and_the_next_receiver_is_
     restarted = False
     try:
         cluster.down(down=True)
-        wait(lambda: bool(began(cluster, "a")) and began(cluster, "a") == began(cluster, "b"), "an incident")
-        (incident,) = [i for i in incidents(cluster.ask(Prometheus, "a", "b")) if i.alert == "AppDown"]
+        wait(lambda: bool(began(cluster, "a")) and began(cluster, "a") == began(cluster, "b"), "an episode")
+        (episode,) = [i for i in episodes(cluster.ask(Prometheus, "a", "b")) if i.alert == "AppDown"]
         claim = Claim("hanako", datetime.now(UTC) + timedelta(hours=1))
-        (made,) = acknowledge(cluster.ask(Alertmanager, "a", "b", "c"), [incident], claim)
+        (made,) = acknowledge(cluster.ask(Alertmanager, "a", "b", "c"), [episode], claim)
         for machine in "bc":
             server = cluster.ask(Alertmanager, machine)
             wait(lambda s=server: [a.id for a in acknowledgements(s)] == [made.id], "told on")  # type: ignore[misc]

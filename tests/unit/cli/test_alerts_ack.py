@@ -18,13 +18,13 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.watch import alerts_ack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.alertmanager.acknowledging import (
-    Incident,
+    Episode,
     NotStored,
     Unfit,
     acknowledgements,
 )
 
-DOWN = [Incident({"alertname": "AppDown", "instance": f"app-{n}"}, "1767322800") for n in (1, 2)]
+DOWN = [Episode({"alertname": "AppDown", "instance": f"app-{n}"}, "1767322800") for n in (1, 2)]
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from techsapo_ops.cli.watch.status import value
 from techsapo_ops.cli.watch.status_view import lines, next_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.runs import JobStatus, Result, Run, find_job
-from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement, Incident
+from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement, Episode
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.observed import Observed, ObservedService, State, Stopped
 from techsapo_ops.stack.stack import Stack
@@ -126,8 +126,8 @@ def stack(tmp_path: Path) -> Stack:
 def whole() -> StackStatus:
     """How a stack with something in every part is."""
     of, began = alerts(), NOW - timedelta(minutes=12)
-    incident = Incident({"alertname": "ProviderDown"}, "1795737600")
-    held = Acknowledgement("id", incident, "hanako", began, NOW, "asking the vendor")
+    episode = Episode({"alertname": "ProviderDown"}, "1795737600")
+    held = Acknowledgement("id", episode, "hanako", began, NOW, "asking the vendor")
     parts = (
         HealthPart("app", "app", PartStatus.HEALTHY, "healthy", 0.01, vital=True),
         HealthPart("redis", "redis", PartStatus.DOWN, "connection refused", hint="`see`"),

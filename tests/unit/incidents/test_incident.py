@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rows import each_row
 
-from techsapo_ops.incidents.alert import Heard, Listener
+from techsapo_ops.incidents.alert import Listener, ReportedAlert
 from techsapo_ops.incidents.incident import GAP, SILENT, TooMany, earlier, over, subject_of, updated
 from techsapo_ops.stores.incidents.rows import (
     MOST_ALERTS,
@@ -29,12 +29,12 @@ def minutes(count: float) -> datetime:
     return NOON + timedelta(minutes=count)
 
 
-def alert(name: str, at: float = 0.0, until: float | None = None, **labels: str) -> Heard:
+def alert(name: str, at: float = 0.0, until: float | None = None, **labels: str) -> ReportedAlert:
     ended = None if until is None else minutes(until)
     return told({"alertname": name, **labels}, at, ended)
 
 
-def told(labels: dict[str, str], at: float = 0.0, ended: datetime | None = None) -> Heard:
+def told(labels: dict[str, str], at: float = 0.0, ended: datetime | None = None) -> ReportedAlert:
     return Listener().heard(labels, {}, minutes(at), ended, "")
 
 
@@ -60,7 +60,7 @@ class World:
             self.said += [(number, entry) for entry in change.entries]
         return [change.incident.number for change in changes]
 
-    def hear(self, *alerts: Heard, at: float = 0.0, start: bool = True) -> list[int]:
+    def hear(self, *alerts: ReportedAlert, at: float = 0.0, start: bool = True) -> list[int]:
         return self.keep(updated(self.state, alerts, minutes(at), HOUR, lambda a: start and a.pages))
 
     def look(self, at: float) -> list[int]:

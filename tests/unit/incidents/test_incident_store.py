@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from techsapo_ops.incidents.alert import Heard, Listener
+from techsapo_ops.incidents.alert import Listener, ReportedAlert
 from techsapo_ops.incidents.incident import over, updated
 from techsapo_ops.services import sqlite_tool
 from techsapo_ops.stores.audit import shared_tables as tables_module
@@ -45,11 +45,11 @@ NOW = datetime(2026, 12, 2, 12, 0, 0, 123456, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def alert(name: str, until: datetime | None = None, **labels: str) -> Heard:
+def alert(name: str, until: datetime | None = None, **labels: str) -> ReportedAlert:
     return Listener().heard({"alertname": name, **labels}, {"summary": "遅い"}, NOW, until, "")
 
 
-def hear(store: IncidentStore, *alerts: Heard, now: datetime = NOW) -> Sequence[Change]:
+def hear(store: IncidentStore, *alerts: ReportedAlert, now: datetime = NOW) -> Sequence[Change]:
     read = heard_of((each.fingerprint for each in alerts), now - HOUR)
     return store.change(read, lambda state: updated(state, alerts, now, HOUR, lambda a: a.pages))
 

@@ -26,7 +26,7 @@ from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.pages import acknowledge_page
 from techsapo_ops.serve.pages.acknowledge_page import Attempts, _digest
 from techsapo_ops.serve.pages.acknowledgements import GLANCE, Acknowledgements
-from techsapo_ops.services.alertmanager.acknowledging import Claim, Incident, acknowledgements
+from techsapo_ops.services.alertmanager.acknowledging import Claim, Episode, acknowledgements
 from techsapo_ops.services.alertmanager.signing import signature
 
 KEY = "k" * 48
@@ -56,7 +56,7 @@ class Kept:
         return [s.created_by for s in self.silences]
 
     def _query(self, expression: str) -> tuple[Sample, ...]:
-        assert expression == "techsapo:alert:incident"
+        assert expression == "techsapo:alert:episode"
         return tuple(Sample({"__name__": expression, **labels}, 1.0, 0.0) for labels in self.firing)
 
 
@@ -171,7 +171,7 @@ def test_another_sites_form_acknowledges_nothing(tmp_path: Path, kept: Kept) -> 
 async def test_an_alert_that_is_over_has_nothing_to_acknowledge(tmp_path: Path, kept: Kept) -> None:
     async with client_of(app_of(tmp_path)) as client:
         sent = {**form((await client.get(link())).text), "by": "hanako"}
-        kept.firing = [{**LABELS, "since": "1800000000"}]  # it fires anew: what was open is another incident
+        kept.firing = [{**LABELS, "since": "1800000000"}]  # it fires anew: what was open is another episode
         anew = await client.post("/alerts/AppDown/acknowledge", data=sent)
         kept.firing = []
         late = await client.post("/alerts/AppDown/acknowledge", data=sent)
@@ -189,7 +189,7 @@ async def test_an_alert_that_is_over_has_nothing_to_acknowledge(tmp_path: Path, 
     "start, told, status",
     [
         (START, None, 200),
-        (START + 300, None, 200),  # it flapped: for Alertmanager it began anew, within the same incident
+        (START + 300, None, 200),  # it flapped: for Alertmanager it began anew, within the same episode
         (START - 1, None, 410),
         (4_000_000_000, None, 410),  # no alert began in the future
         (START - 900, START - 900, 200),  # Prometheus lost when it began, and messages say what they said
@@ -243,7 +243,7 @@ def test_a_form_that_is_refused_keeps_what_was_typed(tmp_path: Path, kept: Kept)
 def first_of(kept: Kept) -> str:
     """What stands in the form for the first that fires."""
     first = min(kept.firing, key=str)
-    return _digest(Incident({k: v for k, v in first.items() if k != "since"}, first["since"]))
+    return _digest(Episode({k: v for k, v in first.items() if k != "since"}, first["since"]))
 
 
 REFUSED: list[dict[str, str]] = [
@@ -386,7 +386,7 @@ async def test_the_page_and_the_status_page_say_the_beginning_that_the_message_s
     firing = (Firing(LABELS, {}, "firing", condition),)
     monkeypatch.setattr(Prometheus, "alerts", lambda _: firing)
     query = kept._query
-    monkeypatch.setattr(Prometheus, "query", lambda _, expr: query(expr) if "incident" in expr else ())
+    monkeypatch.setattr(Prometheus, "query", lambda _, expr: query(expr) if "episode" in expr else ())
     async with client_of(app_of(tmp_path)) as client:
         page = await client.get(link())
         await submit(client, by="hanako")
@@ -410,7 +410,7 @@ def test_the_status_page_does_not_wait_for_an_alertmanager_that_is_slow_and_tell
 
     monkeypatch.setattr(Alertmanager, "silences", slow)
     known = Acknowledgements(Prometheus(NOWHERE, timeout=8), Alertmanager(NOWHERE, timeout=8))
-    known.take([known.of("AppDown")[0].incident], Claim("花子", datetime.now(UTC) + timedelta(hours=1)))
+    known.take([known.of("AppDown")[0].episode], Claim("花子", datetime.now(UTC) + timedelta(hours=1)))
 
     async def pause(_: float) -> None:
         raise asyncio.CancelledError
@@ -435,4 +435,4 @@ def test_an_acknowledgement_leaves_out_whom_was_told_already(tmp_path: Path, kep
     assert submitted(tmp_path, by="花子").status_code == 200
     (made,) = kept.silences
     assert [str(m) for m in made.matchers if m.name == "next"] == ["next=~.+", "next!~0|1"]
-    assert [str(a.incident) for a in acknowledgements(Alertmanager(NOWHERE))] == ["AppDown"]
+    assert [str(a.episode) for a in acknowledgements(Alertmanager(NOWHERE))] == ["AppDown"]

@@ -105,7 +105,7 @@ def test_on_several_machines_each_service_is_called_by_its_own_and_what_machines
             (1, {"job": "redis-exporter", "instance": "redis-exporter-a", "host": "a"}),
             (0, {"job": "redis-exporter", "instance": "redis-exporter-b", "host": "b"}),
             (1, {"job": "redis-exporter", "instance": "redis-exporter-c", "host": "c"}),
-            (1, {"job": "techsapo-incidents", "instance": "prometheus-b"}),
+            (1, {"job": "techsapo-episodes", "instance": "prometheus-b"}),
             (1, {"job": "techsapo-probes", "instance": "nginx-b", "host": "b", "from": "a", "to": "b"}),
         ],
         redis_up=[

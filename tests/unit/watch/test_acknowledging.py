@@ -13,7 +13,7 @@ from techsapo_ops.adapters.alertmanager import Matcher
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.services.alertmanager.acknowledging import (
     Claim,
-    Incident,
+    Episode,
     NotStored,
     Taken,
     acknowledge,
@@ -44,13 +44,13 @@ def server(clock: Clock) -> FakeAlertmanager:
     return FakeAlertmanager(lambda: clock.now)
 
 
-def incident(name: str = "AppDown", since: str = "1767322800", **more: str) -> Incident:
-    return Incident(
+def episode(name: str = "AppDown", since: str = "1767322800", **more: str) -> Episode:
+    return Episode(
         {"alertname": name, "severity": "critical", "priority": "P0", "service": "app"} | more, since
     )
 
 
-ONE, OTHER = incident(instance="app-1"), incident(instance="app-2")
+ONE, OTHER = episode(instance="app-1"), episode(instance="app-2")
 
 
 def claim(by: str, comment: str = "", *, take_over: bool = False) -> Claim:
@@ -58,7 +58,7 @@ def claim(by: str, comment: str = "", *, take_over: bool = False) -> Claim:
 
 
 def silenced(
-    server: FakeAlertmanager, clock: Clock, what: Incident, by: str, *more: Matcher, since: bool = True
+    server: FakeAlertmanager, clock: Clock, what: Episode, by: str, *more: Matcher, since: bool = True
 ) -> str:
     matchers = [Matcher(name, "=", value) for name, value in what.labels.items()]
     matchers += [Matcher("since", "=", what.since)] if since else []
@@ -79,7 +79,7 @@ def once(server: FakeAlertmanager, request: str, count: int, work: Callable[[], 
 
 
 def holds(server: FakeAlertmanager) -> list[tuple[str, str]]:
-    return [(a.by, str(a.incident)) for a in acknowledgements(server)]
+    return [(a.by, str(a.episode)) for a in acknowledgements(server)]
 
 
 def test_a_silence_of_one_incident_for_the_next_receivers_counts_and_no_other(
@@ -110,7 +110,7 @@ def test_of_two_at_once_the_late_one_gets_what_the_first_did_not_take(
 ) -> None:
     once(server, "silence", 1, lambda: acknowledge(server, [ONE], claim("hanako"), clock))
     made = acknowledge(server, [ONE, OTHER], claim("taro"), clock)
-    assert [(a.by, a.incident) for a in made] == [("taro", OTHER)]
+    assert [(a.by, a.episode) for a in made] == [("taro", OTHER)]
     assert {(s.created_by, str(s.matchers[1])) for s in server.active} == {
         ("hanako", "instance=app-1"), ("taro", "instance=app-2"),
     }  # fmt: skip
@@ -136,7 +136,7 @@ def test_what_another_has_is_taken_over_by_saying_so_alone(server: FakeAlertmana
 def test_an_acknowledgement_of_ones_own_is_renewed_and_those_of_incidents_before_end(
     server: FakeAlertmanager, clock: Clock
 ) -> None:
-    silenced(server, clock, incident(since="1700000000", instance="app-1"), "jiro", ANY_NEXT)
+    silenced(server, clock, episode(since="1700000000", instance="app-1"), "jiro", ANY_NEXT)
     silenced(server, clock, OTHER, "saburo", ANY_NEXT)
     acknowledge(server, [ONE], claim("hanako", "looking"), clock)
     acknowledge(server, [ONE], claim("hanako", "found it"), clock)
@@ -159,7 +159,7 @@ def test_what_is_given_back_in_between_is_not_told_as_acknowledged(
     server: FakeAlertmanager, clock: Clock
 ) -> None:
     once(server, "silences", 2, lambda: server.expire("silence-0"))
-    assert [a.incident for a in acknowledge(server, [ONE, OTHER], claim("hanako"), clock)] == [OTHER]
+    assert [a.episode for a in acknowledge(server, [ONE, OTHER], claim("hanako"), clock)] == [OTHER]
 
 
 @each_row("request_, count", [("silence", 2), ("silences", 2), ("expire", 1)])

@@ -146,8 +146,8 @@ def acknowledgement(since: str) -> Silence:
 
 @pytest.fixture
 def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HealthReport:
-    incident = Sample({"__name__": "techsapo:alert:incident", **CLAUDE, "since": "1767322800"}, 1.0, 0.0)
-    monkeypatch.setattr(Prometheus, "query", lambda *_: (incident,))
+    episode = Sample({"__name__": "techsapo:alert:episode", **CLAUDE, "since": "1767322800"}, 1.0, 0.0)
+    monkeypatch.setattr(Prometheus, "query", lambda *_: (episode,))
     monkeypatch.setattr(
         Alertmanager, "silences", lambda _: (acknowledgement("1767322800"), acknowledgement("1700000000"))
     )
@@ -202,8 +202,8 @@ def test_what_fires_and_nobody_has_is_next_and_no_update_that_waits(
         firing("ProviderDown", "critical"), firing("AppDown", "critical", "pending"),
         firing("Own", "critical"), firing("RedisDown", "warning"),
     )  # fmt: skip
-    incident = Sample({"__name__": "techsapo:alert:incident", **CLAUDE, "since": "1767322800"}, 1.0, 0.0)
-    monkeypatch.setattr(Prometheus, "query", lambda *_: (incident,))
+    episode = Sample({"__name__": "techsapo:alert:episode", **CLAUDE, "since": "1767322800"}, 1.0, 0.0)
+    monkeypatch.setattr(Prometheus, "query", lambda *_: (episode,))
     monkeypatch.setattr(Prometheus, "alerts", lambda _: alerts)
     monkeypatch.setattr(Alertmanager, "silences", lambda _: (acknowledgement("1767322800"),))
     asked = AskedMeanwhile(open_stack(topology_of(spec_of({"project": "t"}), tmp_path)), 60.0)

@@ -1,8 +1,8 @@
-"""When an incident began, and what is sent once more since nobody acknowledged it.
+"""When an episode began, and what is sent once more since nobody acknowledged it.
 
-Where several Prometheis see an incident, all have to say the same moment.
+Where several Prometheis see an episode, all have to say the same moment.
 
-Each evaluates for itself, a scrape apart at times. An acknowledgement names an incident by its beginning, and
+Each evaluates for itself, a scrape apart at times. An acknowledgement names an episode by its beginning, and
 so do the alerts that are sent on: with two of them nobody would have the other one. So each reads the others'
 by their /federate, and the earliest one holds for all, 15 to 30 s after the alert. Of three the same series
 comes from two others: they differ by REPLICA, which /federate adds.
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from techsapo_ops.catalogue.alerts import PAGE
-from techsapo_ops.catalogue.series import INCIDENT, INCIDENT_SINCE, NEXT, OTHERS_SINCE, SINCE
+from techsapo_ops.catalogue.series import EPISODE, EPISODE_SINCE, NEXT, OTHERS_SINCE, SINCE
 from techsapo_ops.services.monitor import basic_auth
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
@@ -24,11 +24,11 @@ from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
-INCIDENTS = "techsapo-incidents"
+EPISODES = "techsapo-episodes"
 """Name of the scrape job by which one Prometheus hears of the others' incidents."""
 REPLICA = "replica"
 """Label by which the samples of one of several Prometheis differ from the others'; no alert carries it."""
-_OWN = f"last_over_time({INCIDENT_SINCE}[10m])"
+_OWN = f"last_over_time({EPISODE_SINCE}[10m])"
 _OF_TARGETS = "ProbeTargetFailing"
 """The alert of which each series pages or not: its probe says so."""
 _FIRES_SINCE = '{{ ($labels.since | toTime).Local.Format "2006-01-02 15:04:05 MST" }}'
@@ -41,21 +41,21 @@ _SUMMARY = {
 
 
 def with_others(expr: str) -> str:
-    """The rule of INCIDENT_SINCE, with what the other Prometheis say of the same series."""
+    """The rule of EPISODE_SINCE, with what the other Prometheis say of the same series."""
     others = f"min without ({REPLICA}) (last_over_time({OTHERS_SINCE}[10m]))"
     return expr.replace(_OWN, f"({_OWN} < {others} or {others} or {_OWN})")
 
 
-def incident_jobs(topology: Topology, service: Service) -> Iterator[dict[str, Any]]:
+def episode_jobs(topology: Topology, service: Service) -> Iterator[dict[str, Any]]:
     """The scrape job of `service` that reads the others; none where it is alone."""
     others = [other for other in topology.of_kind("prometheus") if other.name != service.name]
     if others:
         yield {
-            "name": INCIDENTS,
+            "name": EPISODES,
             "path": "/federate",
             "scheme": "http",
             "login": basic_auth(topology, "prometheus", "prometheus"),
-            "federated": INCIDENT_SINCE,
+            "federated": EPISODE_SINCE,
             "renamed": OTHERS_SINCE,
             "targets": [
                 {
@@ -73,7 +73,7 @@ def next_groups(spec: Spec, groups: Sequence[Mapping[str, Any]]) -> Iterator[dic
 
     Such a rule has the name of the alert, its labels and its condition, so that a silence of the alert and
     what mutes it hold for it as well. Its label NEXT says which of `notifications.next` it is for, SINCE when
-    the incident began: an acknowledgement is a silence of what has that SINCE and any NEXT of those not yet
+    the episode began: an acknowledgement is a silence of what has that SINCE and any NEXT of those not yet
     told.
     """
     targets = any(probe.page for probe in spec.monitoring.probes)
@@ -92,7 +92,7 @@ def _rule(rule: Mapping[str, Any], number: int, after: float, locale: str) -> di
     """`rule` once more, for what has fired for `after` seconds: its own `for` was over by then."""
     mine = f'{{alertname="{rule["alert"]}",{PAGE}="true"}}'
     added = ", ".join(("alertname", *rule["labels"], SINCE))
-    old = f"{INCIDENT_SINCE}{mine} <= time() - {after:g}"
+    old = f"{EPISODE_SINCE}{mine} <= time() - {after:g}"
     # Nobody's name: the app's metric has for a while that of who gave it back. It is for messages alone.
     annotations = {
         name: text
@@ -101,7 +101,7 @@ def _rule(rule: Mapping[str, Any], number: int, after: float, locale: str) -> di
     }
     return {name: value for name, value in rule.items() if name != "for"} | {
         "expr": (
-            f"(\n  {INCIDENT}{mine}\nand ignoring ({SINCE})\n  ({old})\n)\n"
+            f"(\n  {EPISODE}{mine}\nand ignoring ({SINCE})\n  ({old})\n)\n"
             f"* ignoring ({added}) group_left ()\n(\n{rule['expr']}\n)"
         ),
         "labels": {**rule["labels"], NEXT: str(number)},

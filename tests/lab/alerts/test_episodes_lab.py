@@ -1,4 +1,4 @@
-"""Three Prometheis, as on five hosts: a real one takes in what two others say of one incident."""
+"""Three Prometheis, as on five hosts: a real one takes in what two others say of one episode."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from machines_spec import machines_files, machines_topology
 from servers import wait_for
 
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.catalogue.series import INCIDENT_SINCE, OTHERS_SINCE
+from techsapo_ops.catalogue.series import EPISODE_SINCE, OTHERS_SINCE
 from techsapo_ops.catalogue.yaml_text import read_yaml
 
 pytestmark = pytest.mark.lab
@@ -35,8 +35,8 @@ class _Federate(BaseHTTPRequestHandler):
         super().__init__(*given)  # type: ignore[arg-type]
 
     def do_GET(self) -> None:
-        series = f'{INCIDENT_SINCE}{{alertname="AppDown",instance="",replica="{self._name}"}} {self._since}'
-        text = f"# TYPE {INCIDENT_SINCE} untyped\n{series}\n".encode()
+        series = f'{EPISODE_SINCE}{{alertname="AppDown",instance="",replica="{self._name}"}} {self._since}'
+        text = f"# TYPE {EPISODE_SINCE} untyped\n{series}\n".encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/plain; version=0.0.4")
         self.end_headers()
@@ -62,7 +62,7 @@ def test_the_earliest_of_what_two_others_say_holds(tmp_path: Path) -> None:
     config = read_yaml(files["prometheus/on-c/prometheus.yml"])
     job = config["scrape_configs"][-1]
     recording = read_yaml(files["prometheus/rules/recording.yml"])
-    (rule,) = [r for g in recording["groups"] for r in g["rules"] if r["record"] == INCIDENT_SINCE]
+    (rule,) = [r for g in recording["groups"] for r in g["rules"] if r["record"] == EPISODE_SINCE]
     # Here the alert fires from the start on, since when the own rule sees it, which is later than both.
     alert = {"alert": "AppDown", "expr": "vector(1)"}
     groups = [{"name": "alert", "rules": [alert]}, {"name": "recording", "rules": [rule]}]
@@ -79,10 +79,10 @@ def test_the_earliest_of_what_two_others_say_holds(tmp_path: Path) -> None:
             asked = Prometheus(server.url, timeout=10)
             wait_for(lambda: len(asked.query(OTHERS_SINCE)) == 2, what="both others are heard")
             wait_for(
-                lambda: [s.value for s in asked.query(INCIDENT_SINCE)] == [1_700_000_100.0],
+                lambda: [s.value for s in asked.query(EPISODE_SINCE)] == [1_700_000_100.0],
                 what="the earliest",
             )
-            (kept,) = asked.query(INCIDENT_SINCE)
+            (kept,) = asked.query(EPISODE_SINCE)
             assert "replica" not in kept.labels
             assert asked.query("count(up == 1)")[0].value == 2.0
             assert "duplicate" not in server.log().lower()
