@@ -24,8 +24,9 @@ _ALIKE = 0.65
 _NEAREST = 20
 """Patterns of a bucket with which a new one is compared."""
 _MOST_WORDS = 60
-_MOST_LOOKED = 60_000
-"""Different words, but for their digits, in which what varies is looked for."""
+_MOST_LOOKED = 600_000
+"""Characters of words that differ in more than digits, in which what varies is looked for: the time that it
+takes grows with them, and whoever writes a log chooses how long its words are."""
 _ANY = "<*>"
 _REST = "…"
 _DIGITS = str.maketrans({**dict.fromkeys("123456789", "0"), **{chr(0xFF10 + n): "0" for n in range(10)}})
@@ -47,7 +48,7 @@ _VARIABLE = re.compile(
     | (?P<mail>[\w.+-]{1,64}@[\w-]+\.[\w.-]+)
     | (?P<address>\d{1,3}(?:\.\d{1,3}){3}(?::\d+)? | (?:[0-9a-f]{0,4}:){3,7}[0-9a-f]{0,4})
     | (?P<id>0x[0-9a-f]+ | \b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12} | \b(?=[a-f]*\d)[0-9a-f]{7,}\b
-           | \b(?=[a-z_-]*\d)(?=[\d_-]*[a-z])[a-z0-9_-]{20,})
+           | \b(?=[a-z_-]{0,40}\d)(?=[\d_-]{0,40}[a-z])[a-z0-9_-]{20,})
     | (?P<path>(?<![\w.])(?:/[\w.@%+~-]+){2,}/?)
     | (?P<number>\d+(?:[.,:]\d+)*)
     """,
@@ -98,11 +99,11 @@ class Patterns:
             pattern.level = line.level
 
     def _word(self, word: str) -> str:
-        """A word without what varies in it. After many that were never seen, the rest is not looked at."""
+        """A word without what varies in it. After much that was never seen, the rest is not looked at."""
         key = word.translate(_DIGITS)
         masked = self._masked.get(key)
         if masked is None:
-            self._looked += 1
+            self._looked += len(key)
             if self._looked > _MOST_LOOKED:
                 return word if word.isalpha() else "<any>"
             if _ID.fullmatch(key):

@@ -98,15 +98,15 @@ def open_log(path: Path) -> IO[bytes]:
         target = there.readlink()
         real = Path("/") if target.is_absolute() else real
         left += reversed([part for part in target.parts if part != "/"])
-    file = os.fdopen(os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    descriptor = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        opened = Path(f"/proc/self/fd/{file.fileno()}").readlink()
-        if opened != real or not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        opened = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if opened != real or not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise PermissionError(0, msg("it is no regular file"))
+        return os.fdopen(descriptor, "rb")
     except BaseException:
-        file.close()
+        os.close(descriptor)  # fdopen leaves it open where it fails, as for a folder
         raise
-    return file
 
 
 def dated_lines(file: IO[bytes], window: Window, most: int) -> Iterator[tuple[datetime | None, str]]:

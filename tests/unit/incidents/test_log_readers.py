@@ -249,3 +249,11 @@ HINT = "Hint: You are currently not seeing messages from other users and the sys
 def test_why_a_journal_can_not_be_read_is_said(said: dict[str, tuple[int, str, str]], told: str) -> None:
     with pytest.raises(OpsError, match=told):
         Journal("shop.service", Journalctl(**said))(SUBJECT, START, END)
+
+
+def test_a_folder_that_a_pattern_matches_leaves_no_descriptor_open(tmp_path: Path) -> None:
+    (tmp_path / "old.log").mkdir()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(OSError, match="regular file"):
+        open_log(tmp_path / "old.log")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

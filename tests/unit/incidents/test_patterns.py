@@ -92,3 +92,9 @@ def test_what_is_beyond_the_most_patterns_is_counted_together() -> None:
 def test_any_line_is_looked_at_up_to_a_length(line: str) -> None:
     (text,) = texts(line)
     assert len(text) < 10 * LONGEST
+
+
+def test_long_words_use_up_sooner_what_is_looked_at() -> None:
+    """Whoever writes a log could otherwise make an investigation late with few lines."""
+    long = [chr(0x4E00 + n) * LONGEST for n in range(1_600)]
+    assert texts(*long, "a=1 b=2 c=3 d=4")[-1] == "<any> <any> <any> <any>"
