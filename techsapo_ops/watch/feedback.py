@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
+from techsapo_ops.adapters.files import read_text
 from techsapo_ops.catalogue.translations import in_language
 from techsapo_ops.jobs.job import JobContext, JobResult
 from techsapo_ops.messages import msg
 from techsapo_ops.services.alertmanager.configuration import REPORT, REPORT_RECEIVER
+from techsapo_ops.services.app.rendered_spec import calibration_file
 from techsapo_ops.services.monitoring import alertmanager_of
 from techsapo_ops.stack.address import page_url
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.wallbounce.feedback.judged import Judged, judged
+from techsapo_ops.wallbounce.feedback.judged import Judged, judged, labelled
 from techsapo_ops.wallbounce.feedback.picking import pick
+from techsapo_ops.wallbounce.verdict.calibration import Calibration, loads
+from techsapo_ops.wallbounce.verdict.proposal import FEWEST_NEW, newer
 from techsapo_ops.watch.alerts.delivery import Synthetic, deliver
 from techsapo_ops.watch.costs import answered_of
 
@@ -25,10 +30,22 @@ _WITHIN = 300.0
 """Seconds in which Alertmanager tries again what a receiver refuses."""
 
 
-def picked(stack: Stack, now: datetime) -> tuple[Judged, ...]:
-    """The answers of the last days that people are asked about. Raises OpsError where none can be read."""
-    analyses = judged(answered_of(stack, _DAYS))
+def picked(analyses: Iterable[Judged], now: datetime) -> tuple[Judged, ...]:
+    """The answers of the last days that people are asked about."""
     return pick(each for each in analyses if each.labels or each.time >= now - _FRESH)
+
+
+def proposal_line(stack: Stack, analyses: Iterable[Judged], now: datetime) -> str | None:
+    """On Mondays, that there are labels enough for new weights. Raises OpsError for a damaged calibration."""
+    named = stack.spec.wallbounce.calibration
+    if now.astimezone().isoweekday() != 1 or named is None:
+        return None
+    file = calibration_file(named, stack.layout)
+    current = loads(read_text(file, what=msg("calibration")), str(file)) if file.exists() else Calibration()
+    new = len(newer(labelled(analyses), current))
+    if new < FEWEST_NEW:
+        return None
+    return msg("{new} labels are new: `techsapo answers calibrate` proposes weights from them", new=new)
 
 
 def lines_of(stack: Stack, answers: tuple[Judged, ...]) -> tuple[str, ...]:
@@ -47,12 +64,14 @@ def lines_of(stack: Stack, answers: tuple[Judged, ...]) -> tuple[str, ...]:
 def job(context: JobContext) -> JobResult:
     """Pick answers and send their links. Raises OpsError where a receiver did not take the message."""
     stack, now = context.stack(), datetime.now(UTC)
-    answers = picked(stack, now)
-    if not answers:
+    analyses = judged(answered_of(stack, _DAYS))
+    answers, proposal = picked(analyses, now), proposal_line(stack, analyses, now)
+    if not answers and proposal is None:
         return JobResult(msg("there is no answer to ask about"))
     locale = stack.spec.locale
     title = in_language(msg("Were these answers right? Please label them."), locale)
-    lines = [in_language(line, locale) for line in lines_of(stack, answers)]
+    said = (*lines_of(stack, answers), *([proposal] if proposal is not None else []))
+    lines = [in_language(line, locale) for line in said]
     for line in (title, *lines):
         context.tell(line)
     server = alertmanager_of(stack)

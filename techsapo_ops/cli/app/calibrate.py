@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,29 +10,42 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from techsapo_ops.adapters.files import read_text, write_atomic
-from techsapo_ops.cli.options import QuietOutput, SpecChoice, SpecPlace, YesOption
+from techsapo_ops.cli.app.providers import record_line
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.options import QuietOutput, SpecPlace, YesOption
 from techsapo_ops.cli.output import Output, confirm, interactive
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.services.app.rendered_spec import calibration_file
+from techsapo_ops.wallbounce.feedback.judged import judged, labelled
+from techsapo_ops.wallbounce.feedback.track_record import TrackRecord, track_records
 from techsapo_ops.wallbounce.verdict.calibration import Calibration, dumps, loads
-from techsapo_ops.wallbounce.verdict.proposal import Proposal, propose, read_labels, standings
+from techsapo_ops.wallbounce.verdict.proposal import Proposal, propose
+from techsapo_ops.wallbounce.verdict.record import Labelled, PanelRecord
 from techsapo_ops.wallbounce.verdict.verdict import Estimate
+from techsapo_ops.watch.costs import answered_of
 
 if TYPE_CHECKING:
     from techsapo_ops.apply.plan import StackPlan
+    from techsapo_ops.cli.project import Project
+    from techsapo_ops.stack.stack import Stack
 
+DAYS = 720
+"""Days whose labels count: after four half-lives little is left of one."""
 FEW = 30
 """Labels up to which no chance can be borne out as .9 or more."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the stack has stored of its answers."""
+
+    labels: tuple[Labelled, ...]
+    unlabelled: tuple[PanelRecord, ...]
+    models: tuple[TrackRecord, ...]
+
+
 def calibrate(
-    labels: Annotated[Path, typer.Argument(help="File of labels, one JSON object per line.")],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="The calibration file; by default the spec's.", show_default=False
-        ),
-    ] = None,
     apply: Annotated[
         bool, typer.Option("--apply", help="Put it into use, as `techsapo up app` does.")
     ] = False,
@@ -40,64 +54,60 @@ def calibrate(
     yes: YesOption = False,
     out: QuietOutput,
 ) -> None:
-    """Propose new weights of the confidence from labels, and compare them with the current ones.
+    """Propose new weights of the confidence from stored labels, and compare them with the current ones.
 
     The comparison uses only labels that neither has seen. With fewer than ten new labels, or if the proposal
-    does worse on them, nothing is written and the exit code is 1. With --apply the app is restarted with the
-    new weights; `techsapo rollback` brings the earlier ones back.
+    does worse on them, the exit code is 1. Nothing is written without --apply. With it, the app is restarted
+    with the new weights; `techsapo rollback` brings the earlier ones back.
 
     Examples:
 
-      techsapo answers calibrate labels.jsonl --output calibration.json
+      techsapo answers calibrate
 
-      techsapo answers calibrate labels.jsonl --apply
+      techsapo answers calibrate --apply
     """
-    if apply and output is not None:
-        raise OpsError(
-            msg("--apply writes where wallbounce.calibration says"), msg("leave out --output"), exit_code=2
-        )
-    file = output or _named(place)
-    read = read_labels(read_text(labels, what="labels").splitlines(), str(labels))
-    before = read_text(file, what=msg("calibration")) if file.exists() else None
+    project = place.open()
+    stack = open_stack(project, tell=out.say)
+    file = _named(project)
+    before = read_text(file, what=msg("calibration")) if file is not None and file.exists() else None
     current = loads(before, str(file)) if before is not None else Calibration()
-    proposal = propose(read, current, datetime.now(UTC))
+    known = _known(stack)
+    proposal = propose(known.labels, current, datetime.now(UTC), known.unlabelled)
     _show(out, proposal, current)
-    out.table(
-        (msg("model"), msg("dissents"), msg("right")),
-        [(each.model, _share(each.dissents), _share(each.right)) for each in standings(read)],
-    )
+    for each in known.models:
+        out.data(record_line(each.model, each))
     if proposal.worse:
         raise OpsError(
             msg("the proposal does worse on held-out labels than the current weights: nothing was written"),
             msg("collect more labels"),
         )
-    write_atomic(file, dumps(proposal.calibration).encode())
-    if not apply:
-        out.say(
-            msg("set wallbounce.calibration: {output} in techsapo.yaml, then run `techsapo up`", output=file)
-        )
-        return
-    _apply(file, before, place, out, yes=yes)
-
-
-def _named(place: SpecChoice) -> Path:
-    from techsapo_ops.services.app.rendered_spec import calibration_file
-
-    project = place.open()
-    named = project.spec.wallbounce.calibration
-    if named is None:
+    if file is None:
         raise OpsError(
-            msg("the spec names no calibration file"),
-            msg("set `wallbounce.calibration: calibration.json`, or use --output"),
+            msg("the spec names no calibration file"), msg("set `wallbounce.calibration: calibration.json`")
         )
-    return calibration_file(named, project.layout)
+    if not apply:
+        out.next("techsapo answers calibrate --apply")
+        return
+    write_atomic(file, dumps(proposal.calibration).encode())
+    _apply(file, before, stack, out, yes=yes)
 
 
-def _apply(file: Path, before: str | None, place: SpecChoice, out: Output, *, yes: bool) -> None:
+def _known(stack: Stack) -> _Known:
+    analyses = judged(answered_of(stack, DAYS))
+    rest = (each.record for each in analyses if not each.simulated and each.right is None)
+    return _Known(labelled(analyses), tuple(rest), track_records(analyses))
+
+
+def _named(project: Project) -> Path | None:
+    named = project.spec.wallbounce.calibration
+    return calibration_file(named, project.layout) if named is not None else None
+
+
+def _apply(file: Path, before: str | None, stack: Stack, out: Output, *, yes: bool) -> None:
     """Apply it. Where that fails or is declined, the earlier file is put back."""
     done = False
     try:
-        done = _up(place, out, yes=yes)
+        done = _up(stack, out, yes=yes)
     finally:
         if not done and before is None:
             file.unlink(missing_ok=True)
@@ -107,10 +117,9 @@ def _apply(file: Path, before: str | None, place: SpecChoice, out: Output, *, ye
         raise typer.Exit(1)
 
 
-def _up(place: SpecChoice, out: Output, *, yes: bool) -> bool:
+def _up(stack: Stack, out: Output, *, yes: bool) -> bool:
     from techsapo_ops.apply.up import up
     from techsapo_ops.cli.apply.plan_view import Progress, show_failures, show_plan
-    from techsapo_ops.cli.open_stack import open_stack
     from techsapo_ops.services.app.kind import App
 
     def approve(plan: StackPlan) -> bool:
@@ -119,7 +128,6 @@ def _up(place: SpecChoice, out: Output, *, yes: bool) -> bool:
             return confirm(msg("go ahead?"), yes=False)
         return True
 
-    stack = open_stack(place.open(), tell=out.say)
     report = up(stack, Progress(out), only=(App.facts.kind,), approve=approve)
     if report is None:
         out.say(msg("nothing was changed"))
@@ -151,7 +159,3 @@ def estimate_text(estimate: Estimate) -> str:
         low=estimate.low,
         high=estimate.high,
     )
-
-
-def _share(share: Estimate) -> str:
-    return f"{share.value:.0%}" if share.labels else msg("unknown")

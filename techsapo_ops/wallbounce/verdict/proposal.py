@@ -9,13 +9,11 @@ from datetime import datetime
 from math import fsum, sqrt
 from statistics import fmean
 
-from pydantic import ValidationError
-
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import joined, msg
+from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.verdict.calibration import Calibration
 from techsapo_ops.wallbounce.verdict.learning import estimate, learn, usable
-from techsapo_ops.wallbounce.verdict.record import LABELLED, Labelled, PanelRecord
+from techsapo_ops.wallbounce.verdict.record import Labelled, PanelRecord
 from techsapo_ops.wallbounce.verdict.verdict import Estimate, Z
 
 FEWEST_NEW = 10
@@ -24,8 +22,6 @@ SEED = 1
 """Of the folds: the same labels give the same proposal."""
 FEWEST_OF_BOTH = 5
 """Right and wrong labels each, from which a variance can be taken from them."""
-MOST_PROBLEMS = 10
-LONGEST_LINE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +43,12 @@ class Proposal:
         return self.proposed > self.current
 
 
+def newer(labels: Iterable[Labelled], current: Calibration) -> list[Labelled]:
+    """The usable ones of `labels` that are newer than `current`."""
+    until = current.until
+    return [label for label in labels if usable(label.record) and (until is None or label.at > until)]
+
+
 def propose(
     labels: Sequence[Labelled],
     current: Calibration,
@@ -57,9 +59,9 @@ def propose(
 
     Raises OpsError where fewer than ten labels are new.
     """
+    new = newer(labels, current)
     known = [label for label in labels if usable(label.record)]
     old = [label for label in known if current.until is not None and label.at <= current.until]
-    new = [label for label in known if current.until is None or label.at > current.until]
     if len(new) < FEWEST_NEW:
         raise OpsError(
             msg(
@@ -131,71 +133,3 @@ def wilson(right: float, count: int) -> Estimate:
 def _covariance(xs: Sequence[float], ys: Sequence[float]) -> float:
     x, y = fmean(xs), fmean(ys)
     return fsum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True)) / max(1, len(xs) - 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How one model has done in panels."""
-
-    model: str
-    dissents: Estimate
-    """Share of verdicts in which its answer differed from the chosen one; `labels` counts verdicts here."""
-    right: Estimate
-    """Share of labelled verdicts in which its answer was right, as far as that is known."""
-
-
-def standings(labelled: Sequence[Labelled], unlabelled: Iterable[PanelRecord] = ()) -> tuple[Standing, ...]:
-    """The record of each model, by name.
-
-    An answer that differs from a right one is taken for wrong. Of one that differs from a wrong one nothing
-    is known, and partly right answers are left out.
-    """
-    dissents: dict[str, list[bool]] = {}
-    rights: dict[str, list[bool]] = {}
-    for record in (*(label.record for label in labelled), *unlabelled):
-        for member in record.answers:
-            if member.agrees is not None:
-                dissents.setdefault(member.model, []).append(not member.agrees)
-    for label in labelled:
-        for member in label.record.answers:
-            if (member.agrees and label.right in {0.0, 1.0}) or (member.agrees is False and label.right == 1):
-                rights.setdefault(member.model, []).append(bool(member.agrees) and label.right == 1)
-    return tuple(
-        Standing(
-            model,
-            wilson(sum(dissents[model]), len(dissents[model])),
-            wilson(sum(rights.get(model, ())), len(rights.get(model, ()))),
-        )
-        for model in sorted(dissents)
-    )
-
-
-def read_labels(lines: Iterable[str], source: str) -> tuple[Labelled, ...]:
-    """The labels in `lines`, one JSON object each. Empty lines are left out.
-
-    Raises OpsError that names every wrong line, up to ten.
-    """
-    labels: list[Labelled] = []
-    problems: list[str] = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            if len(line) > LONGEST_LINE:
-                raise ValueError(msg("the line is too long for a label"))
-            label = LABELLED.validate_json(line)
-            if label.at.tzinfo is None:
-                raise ValueError(msg("at needs a time zone"))
-            labels.append(label)
-        except ValidationError as error:
-            place = ".".join(map(str, error.errors()[0]["loc"]))
-            what = msg("{place} is missing or wrong", place=place) if place else msg("not a label")
-            problems.append(msg("{source}:{number} {error}", source=source, number=number, error=what))
-        except ValueError as error:
-            problems.append(msg("{source}:{number} {error}", source=source, number=number, error=error))
-        if len(problems) >= MOST_PROBLEMS:
-            problems.append(msg("(the rest was not read)"))
-            break
-    if problems:
-        raise OpsError(joined("\n", problems), msg("docs/wall-bounce.md says what a label is"))
-    return tuple(labels)

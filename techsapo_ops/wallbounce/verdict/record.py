@@ -78,14 +78,13 @@ class Labelled:
     """A record and what became of its answer: right (1), partly right (.5) or wrong (0)."""
 
     record: PanelRecord
-    right: Annotated[float, Field(ge=0, le=1, multiple_of=0.5)]
+    right: float
     at: datetime
-    weight: Annotated[float, Field(gt=0, le=1)] = 1.0
+    weight: float = 1.0
     """Less than 1 where one person has said so much that each word counts for less."""
 
 
 RECORD: TypeAdapter[PanelRecord] = TypeAdapter(PanelRecord)
-LABELLED: TypeAdapter[Labelled] = TypeAdapter(Labelled)
 
 
 def family_of(model: str) -> str:

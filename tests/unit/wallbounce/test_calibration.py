@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,13 +14,10 @@ from techsapo_ops.wallbounce.verdict.calibration import Calibration, dumps, grou
 from techsapo_ops.wallbounce.verdict.learning import HALF_LIFE, estimate, inverse, learn, posterior
 from techsapo_ops.wallbounce.verdict.proposal import (
     propose,
-    read_labels,
     share_right,
-    standings,
     wilson,
 )
 from techsapo_ops.wallbounce.verdict.record import (
-    LABELLED,
     Labelled,
     Member,
     PanelRecord,
@@ -46,8 +42,6 @@ def record(*agrees: bool | None, models: tuple[str, ...] = ("alpha-1", "beta-1",
 def test_a_record_comes_back_as_it_was_written() -> None:
     made = record(True, None, False)
     assert read_record(record_text(made)) == made
-    label = Labelled(made, 0.5, NOW, 0.25)
-    assert LABELLED.validate_json(LABELLED.dump_json(label)) == label
 
 
 @each_row(
@@ -226,48 +220,6 @@ def test_panel_grades_narrow_the_interval_of_the_share_that_is_right() -> None:
     assert share_right(told, []) == plain
     assert share_right([(1.0, 0.9)] * 30, many) == wilson(30, 30)
     assert wilson(0, 0) == Estimate(0.5, 0.0, 1.0, 0)
-
-
-def test_a_models_record_counts_its_dissent_and_its_rights_where_they_are_known() -> None:
-    told = [
-        Labelled(record(True, True, False), 1.0, NOW),
-        Labelled(record(True, False, False), 0.0, NOW),
-        Labelled(record(True, True, None), 0.5, NOW),
-    ]
-    alpha, beta, gamma = standings(told, [record(True, True, False)])
-    assert (alpha.dissents.value, alpha.right.labels) == (0, 2)
-    assert (beta.dissents.value, beta.right.value, beta.right.labels) == (0.25, 1, 1)
-    assert (gamma.dissents.value, gamma.right.value, gamma.dissents.labels) == (1, 0, 3)
-
-
-LINE = json.loads(LABELLED.dump_json(labels(KNOWN, 1, "line")[0]))
-
-
-@each_row(
-    "line, told",
-    [
-        ("{", "l.jsonl:2 not a label"),
-        ("[" * 100_000, "l.jsonl:2 not a label"),
-        ("[]", "l.jsonl:2 not a label"),
-        ("{}", "l.jsonl:2 record is missing or wrong"),
-        (json.dumps({**LINE, "right": 0.7}), "l.jsonl:2 right is"),
-        (json.dumps({**LINE, "weight": 0}), "l.jsonl:2 weight is"),
-        (json.dumps({**LINE, "at": "2026-01-01T00:00:00"}), "l.jsonl:2 at needs a time zone"),
-        (json.dumps({**LINE, "record": {**LINE["record"], "tier": "x"}}), "l.jsonl:2 record.tier is"),
-        (json.dumps({**LINE, "record": {**LINE["record"], "grade": 1.2}}), "l.jsonl:2 record.grade is"),
-    ],
-)
-def test_a_wrong_label_is_named_with_its_line(line: str, told: str) -> None:
-    with pytest.raises(OpsError) as caught:
-        read_labels([json.dumps(LINE), line], "l.jsonl")
-    assert told in caught.value.message
-
-
-def test_wrong_labels_are_named_all_at_once_up_to_ten() -> None:
-    with pytest.raises(OpsError) as caught:
-        read_labels(["{}"] * 30, "l.jsonl")
-    assert caught.value.message.count("record is") == 10
-    assert len(read_labels([json.dumps(LINE), "", " "], "l.jsonl")) == 1
 
 
 def test_voices_of_the_usual_panel_all_count() -> None:

@@ -1,0 +1,40 @@
+"""The message about answers: what is asked about, and when new weights are proposed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from panel_simulation.figures import labels
+from panel_simulation.settings import KNOWN
+
+from techsapo_ops.wallbounce.verdict.calibration import dumps
+from techsapo_ops.wallbounce.verdict.learning import learn
+from techsapo_ops.watch import feedback
+
+MONDAY = datetime(2026, 11, 30, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(feedback, "labelled", tuple)
+    spec = SimpleNamespace(wallbounce=SimpleNamespace(calibration="calibration.json"))
+    return SimpleNamespace(spec=spec, layout=SimpleNamespace(spec_file=tmp_path / "techsapo.yaml"))
+
+
+def test_ten_new_labels_are_named_on_mondays_alone(stack: Any) -> None:
+    ten: Any = labels(KNOWN, 10, "ten")
+    assert "10 labels are new" in str(feedback.proposal_line(stack, ten, MONDAY))
+    assert feedback.proposal_line(stack, ten[:9], MONDAY) is None
+    assert feedback.proposal_line(stack, ten, MONDAY + timedelta(days=1)) is None
+    stack.spec.wallbounce.calibration = None
+    assert feedback.proposal_line(stack, ten, MONDAY) is None
+
+
+def test_labels_that_the_weights_know_are_not_new(stack: Any, tmp_path: Path) -> None:
+    ten: Any = labels(KNOWN, 10, "ten")
+    (tmp_path / "calibration.json").write_text(dumps(learn(ten, MONDAY)), encoding="utf-8")
+    assert feedback.proposal_line(stack, ten, MONDAY) is None
