@@ -31,7 +31,7 @@ from panel_simulation.panels import Drawn, Setting, draw
 from panel_simulation.settings import ALL, KNOWN, REPLACED, STUBBORN, TWO_LEFT, USUAL
 
 from techsapo_ops.wallbounce.verdict.calibration import Calibration
-from techsapo_ops.wallbounce.verdict.proposal import wilson
+from techsapo_ops.wallbounce.verdict.proposal import estimate_of
 
 FRESH, DRAWS, PANELS = 20_000, 20, 30
 MEAN = {30: 0.08, 100: 0.05, 300: 0.03}
@@ -105,7 +105,7 @@ def _setting(setting: Setting, *, bounds: bool) -> Iterator[Row]:
         if count == 300:
             ranked = [1 - fmean(x) for x in (made.auroc, made.earlier_auroc)]
             yield Row(f"{name}: ranked wrongly", *ranked, 1.0, "", digits=4)
-            low = wilson(made.sure_right / DRAWS, made.sure // DRAWS).low if made.sure else 1.0
+            low = estimate_of(made.sure_right / DRAWS, made.sure // DRAWS).low if made.sure else 1.0
             yield Row(f"{name}: wrong at >= .9", 1 - low, 0.1, 1.0, "", digits=4)
             share = made.sure / DRAWS
             yield Row(f"{name}: sure, by the oracle's", wanted, max(1.0, share), 2.0, "", digits=0)

@@ -30,7 +30,7 @@ class Interval:
     high: float
 
 
-def wilson(successes: int, trials: int) -> Interval | None:
+def wilson(successes: float, trials: int) -> Interval | None:
     """Wilson's score interval (JASA 22, 1927) without continuity correction; None without trials."""
     if not trials:
         return None

@@ -11,6 +11,7 @@ from statistics import fmean
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.wallbounce.evaluation.statistics import wilson
 from techsapo_ops.wallbounce.verdict.calibration import Calibration
 from techsapo_ops.wallbounce.verdict.learning import estimate, learn, usable
 from techsapo_ops.wallbounce.verdict.record import Labelled, PanelRecord
@@ -103,7 +104,7 @@ def share_right(labelled: Sequence[tuple[float, float]], unlabelled: Sequence[fl
     the interval; otherwise Wilson's interval of the labels alone.
     """
     count, rights = len(labelled), [right for right, _ in labelled]
-    plain = wilson(fsum(rights), count)
+    plain = estimate_of(fsum(rights), count)
     if min(fsum(rights), count - fsum(rights)) < FEWEST_OF_BOTH or len(unlabelled) < count:
         return plain
     said = [chance for _, chance in labelled]
@@ -120,14 +121,10 @@ def share_right(labelled: Sequence[tuple[float, float]], unlabelled: Sequence[fl
     return Estimate(value, low, high, count) if high - low < plain.high - plain.low else plain
 
 
-def wilson(right: float, count: int) -> Estimate:
-    """A share with its score interval (Wilson 1927); from 0 to 1 where nothing was counted."""
-    if not count:
-        return Estimate(0.5, 0.0, 1.0, 0)
-    share, slack = right / count, Z * Z / count
-    middle = share + slack / 2
-    side = Z * sqrt(max(0.0, share * (1 - share)) / count + slack / (4 * count))
-    return Estimate(share, (middle - side) / (1 + slack), (middle + side) / (1 + slack), count)
+def estimate_of(right: float, count: int) -> Estimate:
+    """The share `right` of `count` with Wilson's interval; from 0 to 1 where nothing was counted."""
+    share = wilson(right, count)
+    return Estimate(share.share, share.low, share.high, count) if share else Estimate(0.5, 0.0, 1.0, 0)
 
 
 def _covariance(xs: Sequence[float], ys: Sequence[float]) -> float:

@@ -13,9 +13,9 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.wallbounce.verdict.calibration import Calibration, dumps, groups_of, loads
 from techsapo_ops.wallbounce.verdict.learning import HALF_LIFE, estimate, inverse, learn, posterior
 from techsapo_ops.wallbounce.verdict.proposal import (
+    estimate_of,
     propose,
     share_right,
-    wilson,
 )
 from techsapo_ops.wallbounce.verdict.record import (
     Labelled,
@@ -214,12 +214,12 @@ def test_a_proposal_from_labels_that_contradict_each_other_is_worse() -> None:
 def test_panel_grades_narrow_the_interval_of_the_share_that_is_right() -> None:
     told = [(float(n % 4 > 0), 0.9 if n % 4 > 0 else 0.2 + 0.01 * (n % 3)) for n in range(100)]
     many = [0.9, 0.9, 0.9, 0.2] * 500
-    plain, powered = wilson(75, 100), share_right(told, many)
+    plain, powered = estimate_of(75, 100), share_right(told, many)
     assert powered.low <= 0.75 <= powered.high
     assert powered.high - powered.low < 0.5 * (plain.high - plain.low)
     assert share_right(told, []) == plain
-    assert share_right([(1.0, 0.9)] * 30, many) == wilson(30, 30)
-    assert wilson(0, 0) == Estimate(0.5, 0.0, 1.0, 0)
+    assert share_right([(1.0, 0.9)] * 30, many) == estimate_of(30, 30)
+    assert estimate_of(0, 0) == Estimate(0.5, 0.0, 1.0, 0)
 
 
 def test_voices_of_the_usual_panel_all_count() -> None:
