@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from orchestrator import QUICK, ask, serving
+from spending import series
 
 pytestmark = pytest.mark.lab
 
@@ -21,7 +22,7 @@ def test_two_calls_are_made_and_paid_where_the_check_agrees(tmp_path: Path) -> N
         first = ask(server, "disk full", task_type="cascade").json()
         again = ask(server, "disk full", task_type="cascade").json()
         panel = ask(server, "disk full", task_type="premium").json()
-        metrics = httpx.get(f"{server.url}/metrics").text
+        counted = series(server, "techsapo_wallbounce_requests_total")
     assert (first["task_type"], first["tier"], first["outcome"]) == ("cascade", "cascade", "accepted")
     assert first["answered_by"] == "sim-c"
     assert [(g["grader"], g["subject"]) for g in first["grades"]] == [("sim-b", "sim-c")]
@@ -29,12 +30,7 @@ def test_two_calls_are_made_and_paid_where_the_check_agrees(tmp_path: Path) -> N
     assert first["evidence"]["models"] == ["simulated-2", "simulated-3"]
     assert 0 < first["cost_usd"] < panel["cost_usd"] / 2
     assert (again["cache"], panel["tier"], len(panel["providers"])) == ("hit", "premium", 3)
-    counted = [
-        line.rpartition(" ")[2]
-        for line in metrics.splitlines()
-        if line.startswith("techsapo_wallbounce_requests_total{") and 'task_type="cascade"' in line
-    ]
-    assert sum(map(float, counted)) >= 1
+    assert sum(count for labels, count in counted.items() if 'task_type="cascade"' in labels) >= 1
 
 
 def test_a_stream_tells_of_the_answer_the_check_and_the_verdict(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ SHORT = 0.3
 NOT_HTTP = "answered with something that is not HTTP (does the port speak TLS?)"
 
 
-def ask(kind: str, port: int, *, host: str = "127.0.0.1", timeout: float = 2.0) -> ProbeResult:
+def ask(kind: str, port: int, *, host: str = "127.0.0.1", timeout: float = 20.0) -> ProbeResult:
     return probe(Probe(kind, "/health"), Address(host, port), timeout=timeout, user="u", password="p")
 
 

@@ -42,7 +42,7 @@ def test_where_others_start_the_jobs_the_stack_has_no_scheduler(by: str) -> None
 def test_the_jobs_that_somebody_starts_are_expected() -> None:
     wanted = spec(schedule={"drift": None}, monitoring=with_alerts())
     files = rendered(wanted, topology(wanted, HERE))
-    assert expected(files, RULES) == set(jobs()) - {"drift"}
+    assert expected(files, RULES) == set(jobs()) - {"drift", "feedback"}
     assert expected(files, f"docker/config/{RULES}") == set()
 
 
@@ -61,6 +61,8 @@ def test_no_job_is_expected_where_nobody_starts_or_tells_of_it(
 
 
 def test_cron_starts_the_jobs_of_containers_too() -> None:
-    wanted = spec(schedule={"by": "cron"}, monitoring=with_alerts())
+    schedule = {"by": "cron", "feedback": "0 9 * * 1-5"}
+    asked = {"prompt": "masked", "answers": "masked"}
+    wanted = spec(schedule=schedule, audit=asked, monitoring=with_alerts())
     files = rendered(wanted, topology(wanted, HERE, "compose"))
     assert expected(files, f"docker/config/{RULES}") == set(jobs())

@@ -37,6 +37,8 @@ POSTED: list[tuple[str, dict[str, Any]]] = [
     ("/api/v1/alerts", {"json": [{}]}),
     ("/api/v1/events", {"json": {"text": "deployed shop"}}),
     ("/api/v1/incidents/investigate", {"json": {"about": "why?"}}),
+    ("/api/v1/feedback", {"json": {"request_id": "none", "label": "right"}}),
+    ("/api/v1/feedback", {"json": {"label": "good"}}),
     ("/api/v1/incidents/1/check", {"json": {"output": "x"}}),
     ("/api/v1/incidents/1/strike", {"json": {"cause": 1, "reason": "no"}}),
     ("/api/v1/incidents/1/resolve", {"json": {"cause": "a bad deploy"}}),
@@ -47,6 +49,7 @@ GOT = (
     "/v1/models", "/v1/models/techsapo-basic", "/v1/models/gpt",
     "/api/v1/dashboards", *(f"/api/v1/dashboards/{name}" for name in ("main", "none", "main?span=9y")),
     "/api/v1/events", "/api/v1/incidents", "/api/v1/incidents/1", "/api/v1/incidents/9",
+    "/api/v1/feedback/none", "/api/v1/feedback/records", "/api/v1/feedback/records?days=0",
 )  # fmt: skip
 
 
