@@ -128,7 +128,7 @@ class Desk:
             if check and check not in checks():
                 raise Problem(422, "invalid_request", msg("there is no check {check}", check=repr(check)))
             pack, verdict = story.checked(check, output, self.now(), self.language, self.mask)
-            yield self._said("checked", {"check": check, "output": harmless(output)}, author)
+            yield self._said("checked", {"check": check, "output": self.mask(harmless(output))}, author)
             yield Entry(self.now(), "evidence", text_of(pack))
             yield Entry(self.now(), "verdict", text_of(verdict))
 
