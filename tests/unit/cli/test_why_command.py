@@ -73,6 +73,7 @@ def test_what_would_be_sent_has_no_sample_and_no_address_of_a_customer(bundle: P
     assert "no space left on device" in sent
     assert "example.com" not in sent
     assert "<C1>" in sent
+    assert "<names>\nservice: shop\n</names>" in sent  # by what the app knows, as the app sends it
 
 
 def test_a_bundle_can_be_exported_again_but_never_over_another(bundle: Path, tmp_path: Path) -> None:
