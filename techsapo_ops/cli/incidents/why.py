@@ -24,7 +24,7 @@ from techsapo_ops.cli.output import harmless_values
 from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.bundle import read_bundle, write_bundle
 from techsapo_ops.incidents.evidence import PACK_BYTES
-from techsapo_ops.incidents.pack import pack_of
+from techsapo_ops.incidents.pack import masked, pack_of
 from techsapo_ops.masking.masker import Masker, mask
 from techsapo_ops.messages import msg
 
@@ -150,7 +150,7 @@ def why(
         out.next("techsapo status")
         return
     if export is not None:
-        write_bundle(export, material)
+        write_bundle(export, masked(material, _mask(stack)))
     if show_sent:
         sent = _sent(stack, material)
         out.json({"sent": sent}) if out.as_json else out.data(sent)

@@ -83,6 +83,14 @@ def test_a_bundle_can_be_exported_again_but_never_over_another(bundle: Path, tmp
     assert techsapo(tmp_path, "why", "--from", str(bundle), "--export", there).returncode == 1
 
 
+def test_what_is_exported_holds_no_secret_of_a_log(tmp_path: Path) -> None:
+    told = Line(NOON, "login refused: password=Tr0ub4dor", "shop", "", "error")
+    write_bundle(tmp_path / "bundle", replace(MATERIAL, lines=(told,)))
+    there = tmp_path / "again"
+    assert techsapo(tmp_path, "why", "--from", "bundle", "--export", str(there)).returncode == 0
+    assert "login refused: password=[" in (there / "logs.jsonl").read_text()
+
+
 @each_row(
     "words, code, said",
     [
