@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from techsapo_ops.catalogue.checks import Known
 from techsapo_ops.cli.app.orchestrator import Orchestrator, post
 from techsapo_ops.incidents.bundle import material_json
 from techsapo_ops.incidents.evidence import Pack
@@ -30,5 +31,6 @@ def verdict_of(asked: Orchestrator, about: str, since: float, material: Material
 
 def sent_of(pack: Pack, may_leave: Mapping[str, str], language: Language, mask: Mask) -> str:
     """What is sent to each provider about the masked `pack`: the instructions, then the evidence."""
-    inquiry = Inquiry(leaving(pack, may_leave), language, mask)
+    known = Known(pack.subject.services, pack.subject.hosts)
+    inquiry = Inquiry(leaving(pack, may_leave), language, mask, known)
     return f"{system_of(inquiry)}\n\n{user_of(inquiry)}"

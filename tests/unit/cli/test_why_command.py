@@ -73,6 +73,7 @@ def test_what_would_be_sent_has_no_sample_and_no_address_of_a_customer(bundle: P
     assert "no space left on device" in sent
     assert "example.com" not in sent
     assert "<C1>" in sent
+    assert "service: shop" in sent.splitlines()  # the names that a check may take, as the app sends them
 
 
 def test_a_bundle_can_be_exported_again_but_never_over_another(bundle: Path, tmp_path: Path) -> None:
@@ -89,6 +90,8 @@ def test_a_bundle_can_be_exported_again_but_never_over_another(bundle: Path, tmp
         (["--since", "soon"], 2, "--since"),
         (["NoSuchAlert"], 2, "there is no alert NoSuchAlert"),
         (["--url", "nowhere"], 2, "is not an address"),
+        (["12", "--show-sent"], 2, "--show-sent needs an alert"),
+        (["AppDown", "--show-sent", "--url", "http://127.0.0.1:9"], 2, "--show-sent needs an alert"),
     ],
 )
 def test_what_can_not_be_investigated_is_an_error(
