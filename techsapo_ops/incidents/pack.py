@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.incidents.candidates import Candidate, candidates
@@ -17,6 +18,8 @@ _AGAIN = 0.9
 """What each piece that is taken leaves of the scores of its kind: after seven, half."""
 _HEADER = 60
 """Bytes of a piece beside its text, as it is shown and sent."""
+_MOST_LOOKED = 500
+"""Candidates that are masked to see whether they fit: a stranger's bundle may have one for each line."""
 
 
 def pack_of(material: Material, size: int, mask: Callable[[str], str]) -> Pack:
@@ -26,7 +29,7 @@ def pack_of(material: Material, size: int, mask: Callable[[str], str]) -> Pack:
     """
     pieces: list[Piece] = []
     numbers: Counter[Kind] = Counter()
-    for candidate in _ordered(candidates(material)):
+    for candidate in islice(_ordered(candidates(material)), _MOST_LOOKED):
         text = _plain(mask(candidate.text))
         sample = _plain(mask(candidate.sample))
         room = size - len(f"{text}{sample}{candidate.source}".encode()) - _HEADER

@@ -31,8 +31,8 @@ _ANY = "<*>"
 _REST = "…"
 _DIGITS = str.maketrans({**dict.fromkeys("123456789", "0"), **{chr(0xFF10 + n): "0" for n in range(10)}})
 _QUOTED = re.compile(  # one set that it begins with, so that the engine is quick to find the next
-    r"""["'「『](?:(?<=")(?<!\\")(?:[^"\\\n]|\\.){0,300}"|(?<=')(?<!\w')[^'\n]{1,300}'(?!\w)|(?<=「)[^」\n]{0,300}」"""
-    r"""|(?<=『)[^』\n]{0,300}』)"""
+    r"""["'「『](?:(?<=")(?<!\\")(?:[^"\\\n]|\\.){0,300}"|(?<=')(?<!\w')[^'\n]{1,300}'(?!\w)|(?<=「)[^「」\n]{0,300}」"""
+    r"""|(?<=『)[^『』\n]{0,300}』)"""
 )
 _ID = re.compile(r"(?=[a-f]*\d)[0-9a-f]{7,}", re.IGNORECASE)
 _CODE = re.compile(r"\W{0,2}(?:status|code|errno|error|signal|exit|http)\W{0,2}\d{1,5}\W{0,3}", re.IGNORECASE)
@@ -88,7 +88,7 @@ class Patterns:
         text = said_in(line.text)[:LONGEST]
         given = _QUOTED.sub("<quoted>", text).split()[:_MOST_WORDS]
         known = self._masked.get
-        words = [known(word) or known(word.translate(_DIGITS)) or self._word(word) for word in given]
+        words = [known(word) or self._word(word) for word in given]
         if "<number>" in words:
             for number, word in enumerate(words[1:], 1):
                 if word == "<number>" and given[number - 1].strip(":=(").lower() in _BEFORE_CODE:

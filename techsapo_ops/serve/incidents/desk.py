@@ -34,7 +34,7 @@ from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.incidents.story import Mask, Story, text_of
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.investigate import Investigate
-from techsapo_ops.stores.incidents.rows import MOST_ENTRIES, Change, Entry, EntryKind, Event, Incident
+from techsapo_ops.stores.incidents.rows import MOST_ENTRIES, PLAIN, Change, Entry, EntryKind, Event, Incident
 from techsapo_ops.stores.incidents.store import IncidentStore, heard_of, incidents_table, of_alert
 
 LONGEST_AGO = timedelta(days=30)
@@ -82,10 +82,8 @@ class Desk:
         time = now if body.time is None else body.time
         if not now - LONGEST_AGO <= time <= now + timedelta(minutes=1):
             raise Problem(422, "invalid_request", msg("time must be within the last 30 days"))
-        text, service, host = (one_line(each, 500) for each in (body.text, body.service, body.host))
-        if not text:
-            raise Problem(422, "invalid_request", msg("the text is empty"))
-        event = Event(uuid.uuid4().hex, time.astimezone(UTC), now, text, service, host, author)
+        service, host = (one_line(each, 500) for each in (body.service, body.host))
+        event = Event(uuid.uuid4().hex, time.astimezone(UTC), now, _said(body.text), service, host, author)
         self.store.add_event(event)
         return _event_body(event)
 
@@ -97,7 +95,7 @@ class Desk:
 
     def resolve(self, number: int, cause: str, author: str) -> WholeIncidentBody:
         """End an incident, with the cause that a person found."""
-        cause = one_line(cause, 500)
+        cause = _said(cause)
 
         def decide(incident: Incident) -> Change:
             ended = incident.ended or self.now()
@@ -114,9 +112,9 @@ class Desk:
             causes = story.drawn.verdict.causes if story.drawn is not None else ()
             if place > len(causes):
                 raise Problem(422, "invalid_request", msg("the verdict has no cause {place}", place=place))
-            cause, why = causes[place - 1], one_line(reason, 500)
+            cause, why = causes[place - 1], _said(reason)
             struck = Struck(cause.cause, cause.service, cause.evidence, why)
-            yield self._said("struck", {"cause": cause.cause, "reason": why}, author)
+            yield self._detailed("struck", {"cause": cause.cause, "reason": why}, author)
             yield Entry(self.now(), "verdict", text_of(story.struck(struck, self.language)))
 
         return self._redrawn(number, drawn)
@@ -128,7 +126,7 @@ class Desk:
             if check and check not in checks():
                 raise Problem(422, "invalid_request", msg("there is no check {check}", check=repr(check)))
             pack, verdict = story.checked(check, output, self.now(), self.language, self.mask)
-            yield self._said("checked", {"check": check, "output": harmless(output)}, author)
+            yield self._detailed("checked", {"check": check, "output": self.mask(harmless(output))}, author)
             yield Entry(self.now(), "evidence", text_of(pack))
             yield Entry(self.now(), "verdict", text_of(verdict))
 
@@ -186,8 +184,16 @@ class Desk:
             self.wake()
         return body
 
-    def _said(self, kind: EntryKind, detail: Mapping[str, str], author: str) -> Entry:
+    def _detailed(self, kind: EntryKind, detail: Mapping[str, str], author: str) -> Entry:
         return Entry(self.now(), kind, json.dumps(detail, ensure_ascii=False), author)
+
+
+def _said(text: str) -> str:
+    """What a person says, on one line. Raises Problem where that is nothing."""
+    said = one_line(text, 500)
+    if not said:
+        raise Problem(422, "invalid_request", msg("the text is empty"))
+    return said
 
 
 def _incident_body(incident: Incident) -> IncidentBody:
@@ -213,7 +219,7 @@ def _event_body(event: Event) -> StoredEventBody:
 
 def _entry_body(entry: Entry) -> EntryBody:
     try:
-        detail = json.loads(entry.text) if entry.text.startswith("{") else None
+        detail = None if entry.kind in PLAIN else json.loads(entry.text)
     except ValueError:  # it was cut
         detail = None
     text = entry.text if detail is None else ""

@@ -131,6 +131,7 @@ class Investigation:
     async def run(self, incident: Incident, lease: Lease, until: datetime) -> None:
         """Go on with it from where the time line ends, until `until` at the latest. Raises Lost or Away."""
         story = Story.of(await asyncio.to_thread(self.store.entries, incident.number))
+        incident = replace(incident, title=self.masker().mask(incident.title))  # messages leave the host
         sent = _Sent(self, lease, story)
         try:
             left = (until - self.now()).total_seconds() - MARGIN / 2

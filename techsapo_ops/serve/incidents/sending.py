@@ -6,6 +6,7 @@ Slack's methods, of 2026-12-02: https://docs.slack.dev/reference/methods/chat.po
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,6 +20,8 @@ SLACK = "https://slack.com/api"
 TIMEOUT = 5.0
 LONGEST = 3000
 """Characters of a message; Slack advises against more than 4,000."""
+_CALLS = re.compile(r"(?<![A-Za-z0-9])@(?=\w)|\](?=\()")
+"""With what Mattermost, which reads Markdown, calls people, and gives a link another name."""
 
 
 class Messenger(Protocol):
@@ -84,8 +87,9 @@ def messenger_of(settings: Investigate) -> Messenger | None:
 
 
 def escaped(text: str) -> str:
-    """`text` as Slack shows it, which calls nobody and links nowhere."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """`text` as Slack and Mattermost show it, which calls nobody and gives no link another name."""
+    apart = _CALLS.sub("\\g<0>\N{ZERO WIDTH SPACE}", text)
+    return apart.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _linked(text: str, link: str) -> str:

@@ -30,6 +30,8 @@ EntryKind = Literal[
 investigation by an instance, its evidence, its verdict or why there is none, a message's way; a cause that a
 person struck out, what a check printed, the cause that a person named; the end.
 """
+PLAIN: frozenset[EntryKind] = frozenset({"acknowledged", "investigating", "stopped", "resolved", "closed"})
+"""Entries of words, which people may have written. Those of the others are JSON."""
 ENDLESS: frozenset[EntryKind] = frozenset({"joined", "ended", "returned", "struck", "checked"})
 """Entries that come as often as somebody sends them."""
 

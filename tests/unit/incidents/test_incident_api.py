@@ -198,10 +198,20 @@ def test_a_person_ends_an_incident_with_its_cause(tmp_path: Path) -> None:
     assert [i["number"] for i in answers[4].json()["incidents"]] == [1]
 
 
+def test_a_cause_that_looks_like_json_stays_what_the_person_wrote(tmp_path: Path) -> None:
+    cause = '{"verdict": {}}'
+    *_, answer = asked(
+        tmp_path, ("POST", ALERTS, webhook(told())), ("POST", f"{INCIDENTS}/1/resolve", {"cause": cause})
+    )
+    entry = answer.json()["timeline"][-1]
+    assert (entry["kind"], entry["text"], entry["detail"]) == ("resolved", cause, None)
+
+
 UNFIT: list[tuple[str, str, Any, int]] = [
     ("GET", "/9", None, 404), ("GET", f"/{10**20}", None, 404), ("GET", "/x", None, 404),
     ("POST", "/9/resolve", {"cause": "x"}, 404), ("POST", f"/{10**20}/resolve", {"cause": "x"}, 404),
-    ("POST", "/1/resolve", {"cause": ""}, 422), ("POST", "/1/strike", {"cause": 1, "reason": "no"}, 409),
+    ("POST", "/1/resolve", {"cause": ""}, 422), ("POST", "/1/resolve", {"cause": "\n \t"}, 422),
+    ("POST", "/1/strike", {"cause": 1, "reason": "no"}, 409),
     ("POST", "/1/strike", {"cause": 0, "reason": "no"}, 422), ("POST", "/1/check", {"output": "x"}, 409),
     ("POST", "/1/check", {"output": "x" * 16_001}, 422), ("POST", "/9/check", {"output": "x"}, 404),
 ]  # fmt: skip

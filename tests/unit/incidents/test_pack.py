@@ -157,6 +157,19 @@ def test_every_text_is_masked() -> None:
     assert "[" in made.subject.summary
 
 
+def test_of_very_many_candidates_the_strongest_alone_are_masked() -> None:
+    """A stranger's bundle may have one for each line, and masking takes longer than all else."""
+    masked: list[str] = []
+
+    def noted(text: str) -> str:
+        masked.append(text)
+        return text
+
+    changes = tuple(Change(at(-60), "event", f"{'x' * 1_000} {n:b}", service=f"s{n}") for n in range(1_000))
+    assert pack_of(replace(MATERIAL, changes=changes), 24_000, noted).pieces
+    assert len(masked) < 1_100
+
+
 def test_control_characters_do_not_come_in() -> None:
     made = pack(replace(MATERIAL, lines=(Line(at(0), "\x1b[2J\u202e failed", "shop", level="error"),)))
     assert "\x1b" not in repr(made)

@@ -45,6 +45,7 @@ def texts(*lines: str) -> list[str]:
             '{"level": "error", "event": "call 7 failed", "id": "x", "error": "no \\"a\\""}',
             "call <number> failed: no <quoted>",
         ),
+        ("閉じない「「「内側」の後", "閉じない「「<quoted>の後"),  # each 「 looks only as far as the next
         ('{"level": "error"', "{<quoted>: <quoted>"),
         ('{"a": 1}', "{<quoted>: <number>}"),
         ("it isn't the user's fault", "it isn't the user's fault"),

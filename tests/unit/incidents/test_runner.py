@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from techsapo_ops.incidents.evidence import Pack, Piece
 from techsapo_ops.incidents.findings import Claim, Findings, Link, Proposed
 from techsapo_ops.incidents.incident import updated
 from techsapo_ops.incidents.material import Material, Subject, Unread
-from techsapo_ops.masking.masker import Masker
+from techsapo_ops.masking import MaskLevel
+from techsapo_ops.masking.masker import Masker, mask
 from techsapo_ops.serve.bodies.incidents import WholeIncidentBody
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.incidents.desk import Desk
@@ -111,11 +113,13 @@ class Scene:
     post: Post = field(default_factory=Post)
     gathered: list[Subject] = field(default_factory=list)
     language: Language = "en"
+    mask: MaskLevel = "off"
     page: Callable[[], str] = lambda: ""
 
-    def hear(self, name: str = "Slow", service: str = "shop") -> None:
+    def hear(self, name: str = "Slow", service: str = "shop", summary: str = "") -> None:
         alert = Listener().heard(
-            {"alertname": name, "service": service, "page": "true"}, {"summary": f"{service} is slow"},
+            {"alertname": name, "service": service, "page": "true"},
+            {"summary": summary or f"{service} is slow"},
             self.clock.now, None, "",
         )  # fmt: skip
         hour = timedelta(hours=1)
@@ -137,7 +141,7 @@ class Scene:
             lambda m: Pack(m.subject, PIECES, m.read, m.unread),
             self.panel,  # type: ignore[arg-type]
             self.purse,  # type: ignore[arg-type]
-            lambda: Masker("off"),
+            lambda: Masker(self.mask),
             self.language,
             messenger=self.post,
             page=lambda: self.page(),
@@ -147,7 +151,7 @@ class Scene:
 
     @property
     def desk(self) -> Desk:
-        return Desk(self.store, Investigate(), self.language, str, now=self.clock)
+        return Desk(self.store, Investigate(), self.language, partial(mask, level=self.mask), now=self.clock)
 
     def look(self, runner: Runner | None = None) -> None:
         """Let an instance look until nothing is under way."""
@@ -412,6 +416,22 @@ def test_what_a_check_printed_is_evidence_from_then_on(scene: Scene) -> None:
     assert "\x1b" not in json.dumps(whole.document(), ensure_ascii=False)
     with pytest.raises(Problem, match="no check 'rm -rf'"):
         scene.desk.check(1, "rm -rf", "x", "kimura")
+
+
+def test_a_secret_in_what_a_check_printed_is_stored_nowhere(scene: Scene) -> None:
+    scene.mask = "secrets"
+    scene.look()
+    scene.desk.check(1, "unit_log", "login failed: password=Tr0ub4dor&3", "kimura")
+    assert [e.kind for e in scene.store.entries(1) if "Tr0ub4dor" in e.text] == []
+
+
+def test_a_secret_in_the_title_of_an_incident_is_not_sent(scene: Scene) -> None:
+    scene.mask = "secrets"
+    scene.hear("Login", "db", "login with password=Tr0ub4dor&3 fails")
+    scene.look()
+    told = [text for text, _ in scene.post.sent if "Incident 2" in text]
+    assert len(told) == 2
+    assert "Tr0ub4dor" not in "".join(told)
 
 
 def test_while_an_investigation_goes_on_nothing_is_struck_out(scene: Scene) -> None:

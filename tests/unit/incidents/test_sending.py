@@ -7,11 +7,12 @@ from slack import incoming_webhook
 from slack_bot import CHANNEL, TOKEN, slack_api
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.serve.incidents.sending import LONGEST, SLACK, SlackBot, Webhook, messenger_of
+from techsapo_ops.serve.incidents.sending import LONGEST, SLACK, SlackBot, Webhook, escaped, messenger_of
 from techsapo_ops.spec.models.investigate import Investigate
 
 LINK = "https://techsapo.example.com/incidents?id=1"
 HOSTILE = "Incident 1: <!channel> <@U123> <https://evil.example|click> & *bold* 遅い\n• [L1] x > y"
+SHOWN = HOSTILE.replace("@", "@\N{ZERO WIDTH SPACE}")
 
 
 def test_a_slack_bot_posts_once_and_then_changes_that_message() -> None:
@@ -19,7 +20,7 @@ def test_a_slack_bot_posts_once_and_then_changes_that_message() -> None:
         bot = SlackBot(TOKEN, CHANNEL, slack.url)
         called = bot.send(HOSTILE, "", LINK)
         assert bot.send("the verdict", called, "") == called
-        assert slack.history == [("chat.postMessage", f"{HOSTILE}\n<{LINK}>"), ("chat.update", "the verdict")]
+        assert slack.history == [("chat.postMessage", f"{SHOWN}\n<{LINK}>"), ("chat.update", "the verdict")]
         assert slack.channel == {called: "the verdict"}
         bot.send("x" * 50_000, "", "")
         assert len(slack.history[-1][1]) == LONGEST
@@ -45,9 +46,16 @@ def test_a_plain_webhook_gets_each_message() -> None:
         webhook = Webhook(slack.url)
         assert webhook.send(HOSTILE, "", LINK) == ""
         assert webhook.send("the verdict", "", "") == ""
-        assert [message.text for message in slack.messages] == [f"{HOSTILE}\n{LINK}", "the verdict"]
+        assert [message.text for message in slack.messages] == [f"{SHOWN}\n{LINK}", "the verdict"]
         with pytest.raises(OpsError, match="HTTP 404"):
             Webhook(f"{slack.url}x").send("x", "", "")
+
+
+def test_a_webhook_of_mattermost_calls_nobody_and_hides_no_address() -> None:
+    shown = escaped("@channel (@all) _@here [ok](http://evil) taro@example.com a[1] ( @ noon")
+    assert shown.replace("\u200b", "|") == (
+        "@|channel (@|all) _@|here [ok]|(http://evil) taro@example.com a[1] ( @ noon"
+    )
 
 
 def test_nobody_there_is_told_without_the_address() -> None:
