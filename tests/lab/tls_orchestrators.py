@@ -30,6 +30,7 @@ VERDICT: dict[str, Any] = {
     "consensus": 0.8,
     "thresholds": {"confidence": 0.7, "consensus": 0.6},
     "calibrated": True,
+    "evidence": {"labels": 40, "low": 0.7, "high": 0.9},
     "provisional": False,
     "simulated": False,
     "notes": [],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from techsapo_ops.adapters.files import read_text, write_atomic
-from techsapo_ops.cli.app.providers import record_line
+from techsapo_ops.cli.app.providers_view import record_line
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import QuietOutput, SpecPlace, YesOption
 from techsapo_ops.cli.output import Output, confirm, interactive

@@ -52,6 +52,8 @@ def list_all(*, place: SpecPlace, out: JsonOutput) -> None:
     out.table(COLUMNS, [provider_row(row) for row in listed], right=NUMBERS)
     for note in notes(listed, datetime.now(UTC).date()):
         out.say(note)
+    from techsapo_ops.cli.app.providers_view import record_line
+
     for row in listed:
         if (record := records.get(row.model or "")) is not None:
             out.say(record_line(row.name, record))
@@ -71,18 +73,6 @@ def _records(project: Project) -> dict[str, TrackRecord]:
         return {each.model: each for each in track_records(judged(answered_of(open_stack(project), 90)))}
     except OpsError:
         return {}
-
-
-def record_line(name: str, record: TrackRecord) -> str:
-    """How often a provider's model dissents, and how often its answers were right."""
-    dissents = msg(
-        "{name}: dissents in {dissented} of {compared}",
-        name=name, dissented=record.dissented, compared=record.compared,
-    )  # fmt: skip
-    if not record.judged:
-        return dissents
-    right, judged = record.right, record.judged
-    return msg("{dissents}; right in {right:g} of {judged}", dissents=dissents, right=right, judged=judged)
 
 
 def _completed(context: typer.Context, incomplete: str) -> list[str]:
@@ -125,7 +115,7 @@ def run(
 
       techsapo providers test --json
     """
-    from techsapo_ops.cli.app.provider_tests_view import all_well, announcement, say_tested, show, tests_json
+    from techsapo_ops.cli.app.providers_view import all_well, announcement, say_tested, show, tests_json
     from techsapo_ops.cli.process import interruptible
     from techsapo_ops.wallbounce.providers.overview import plan_tests, run_tests
 

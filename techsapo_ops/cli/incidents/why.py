@@ -133,6 +133,12 @@ def why(
     """
     span = span_of("--since", since)
     given = Given(output, check, strike, reason, resolve)
+    if show_sent and (url is not None or about.isdecimal()):  # else the app would ask
+        raise OpsError(
+            msg("--show-sent needs an alert, a question or --from, on the stack's own host"),
+            msg("e.g. techsapo why AppDown --show-sent"),
+            exit_code=2,
+        )
     if given.checked(about) or url is not None or about.isdecimal():  # incidents are the app's
         _of_app(orchestrator(url, place, ca_file), about, span, given, out)
         return

@@ -22,6 +22,8 @@ _DIALECT = "mysql"
 _DENIED = frozenset({1044, 1142})
 """What MariaDB says where an account lacks a right: to a database, to a table."""
 _LOCK_SECONDS = 30
+_FORESTALLED = 10
+"""Times that others in a cluster may be a revision ahead: more than there are revisions."""
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -74,13 +76,21 @@ def sql_from(revision: str | None) -> str:
 def _migrate(connection: Connection) -> None:
     from alembic import command
     from alembic.config import Config
+    from alembic.util import CommandError
 
     with _locked(connection):
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        connection.commit()
+        for left in reversed(range(_FORESTALLED)):
+            try:
+                command.upgrade(config, "head")
+                connection.commit()
+                return
+            except CommandError:  # the revision moved on: through another member, which has locks of its own
+                connection.rollback()
+                if not left:
+                    raise
 
 
 @contextmanager

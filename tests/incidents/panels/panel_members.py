@@ -21,6 +21,8 @@ from techsapo_ops.wallbounce.question import Question
 _BLOCK = re.compile(r"<(\w+)>\n(.*?)\n</\1>", re.DOTALL)
 _CHECK = re.compile(r"check (\w+)(?: with)?")
 _SLOT = re.compile(r"(\w+)=(\S+(?: \S+\.example)?)")
+_NAME = re.compile(r"[\w/][\w/.-]{3,}[\w/]")
+"""Words that a sentence may take from evidence: names, paths, numbers, and long ones of any kind."""
 Says = Callable[[Mapping[str, str], Prompt], Mapping[str, Any]]
 SPEC = CompatibleProvider(kind="openai-compatible", model="scripted", base_url="http://127.0.0.1:9")
 
@@ -47,8 +49,22 @@ class Member(LanguageModel):
         """Nothing to give back."""
 
 
+def _named(sentence: str, blocks: Mapping[str, str], cited: set[str]) -> list[dict[str, Any]]:
+    """A link to the first piece that has each word of `sentence` that the cited ones lack."""
+    words, ids = [], []
+    for word in _NAME.findall(sentence):
+        holders = [name for name, block in blocks.items() if word.casefold() in block.casefold()]
+        if cited.isdisjoint(holders) and (first := next((h for h in holders if h[0] in "MLCH"), None)):
+            cited.add(first)
+            words.append(word)
+            ids.append(first)
+    return [{"link": " ".join(words), "evidence": ids}] if ids else []
+
+
 def reader(answer: Mapping[str, Any]) -> Member:
-    """Knows the cause when it sees all that is decisive: cites it, and the alert's own series as the end."""
+    """Knows the cause when it sees all that is decisive: cites it, the alert's own series as the end, and for
+    whatever else it names the strongest piece that has it.
+    """
 
     def says(blocks: Mapping[str, str], _: Prompt) -> Mapping[str, Any]:
         chain = []
@@ -65,6 +81,9 @@ def reader(answer: Mapping[str, Any]) -> Member:
             return {"causes": [], "outcome": "not_enough_evidence", "missing": missing}
         if "M1" in blocks:
             chain.append({"link": blocks["M1"].partition("\n")[2][:200], "evidence": ["M1"]})
+        pieces = {name: block for name, block in blocks.items() if name not in {"alert", "not_read"}}
+        sentence = f"{answer['service']} {answer['cause']}"
+        chain += _named(sentence, pieces, {name for link in chain for name in link["evidence"]})
         cause = {"chain": chain, "cause": answer["cause"], "service": answer["service"], "against": []}
         outcome = "false_alarm" if answer["outcome"] == "false_alarm" else "cause"
         checks = [{"check": "stack_health", "slots": [], "cause": 1}]

@@ -98,6 +98,8 @@ def test_what_is_exported_holds_no_secret_of_a_log(tmp_path: Path) -> None:
         (["--since", "soon"], 2, "--since"),
         (["NoSuchAlert"], 2, "there is no alert NoSuchAlert"),
         (["--url", "nowhere"], 2, "is not an address"),
+        (["12", "--show-sent"], 2, "--show-sent needs an alert"),
+        (["AppDown", "--show-sent", "--url", "http://127.0.0.1:9"], 2, "--show-sent needs an alert"),
     ],
 )
 def test_what_can_not_be_investigated_is_an_error(

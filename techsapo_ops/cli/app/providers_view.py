@@ -1,4 +1,4 @@
-"""How `techsapo providers test` looks."""
+"""How a provider's record and `techsapo providers test` look."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from techsapo_ops.wallbounce.providers.try_provider import CheckName, Outcome, u
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output
+    from techsapo_ops.wallbounce.feedback.track_record import TrackRecord
     from techsapo_ops.wallbounce.providers.overview import ProviderTests
     from techsapo_ops.wallbounce.providers.try_provider import Tried
 
@@ -154,3 +155,15 @@ def _value(tried: Tried) -> dict[str, Any]:
         "seconds": None if tried.seconds is None else round(tried.seconds, 3),
         "retires": None if tried.end is None else tried.end.isoformat(),
     }  # fmt: skip
+
+
+def record_line(name: str, record: TrackRecord) -> str:
+    """How often a provider's model dissents, and how often its answers were right."""
+    dissents = msg(
+        "{name}: dissents in {dissented} of {compared}",
+        name=name, dissented=record.dissented, compared=record.compared,
+    )  # fmt: skip
+    if not record.judged:
+        return dissents
+    right, judged = record.right, record.judged
+    return msg("{dissents}; right in {right:g} of {judged}", dissents=dissents, right=right, judged=judged)

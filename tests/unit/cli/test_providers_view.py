@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 from rows import each_row
 
-from techsapo_ops.cli.app.provider_tests_view import all_well, show
+from techsapo_ops.cli.app.providers_view import all_well, show
 from techsapo_ops.cli.output import Output
 from techsapo_ops.spec.load import load
 from techsapo_ops.wallbounce.providers.overview import ProviderTests, plan_tests
