@@ -14,6 +14,8 @@ from techsapo_ops.messages import msg
 CUT = {"cut": True}
 """The context of a validation in which what is too long is cut; in any other it is refused."""
 
+_FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2099, 12, 31, tzinfo=UTC)
+
 
 def _text(most: int, *, one_line: bool = True) -> BeforeValidator:
     def bounded(value: object, info: ValidationInfo) -> object:
@@ -40,10 +42,12 @@ def few(most: int) -> BeforeValidator:
     return BeforeValidator(bounded)
 
 
-def _utc(value: datetime) -> datetime:
-    if not 2000 <= value.year < 2100:
+def _utc(value: datetime, info: ValidationInfo) -> datetime:
+    if 2000 <= value.year < 2100:
+        return value.astimezone(UTC)
+    if not info.context:
         raise ValueError(msg("must be a time between 2000 and 2100"))
-    return value.astimezone(UTC)
+    return _FIRST if value.year < 2000 else _LAST  # a file may say that it is of 1970
 
 
 Label = Annotated[str, _text(200), Field(max_length=200)]

@@ -10,7 +10,7 @@ from itertools import islice
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.incidents.candidates import Candidate, candidates
 from techsapo_ops.incidents.evidence import Pack, Piece
-from techsapo_ops.incidents.material import LETTERS, Kind, Material, Subject
+from techsapo_ops.incidents.material import LETTERS, Kind, Material, Subject, Unread
 
 LONGEST = 1_500
 """Characters of a piece."""
@@ -51,7 +51,24 @@ def pack_of(material: Material, size: int, mask: Callable[[str], str]) -> Pack:
                 candidate.calm,
             )
         )
-    return Pack(_masked(material.subject, mask), tuple(pieces), material.read, material.unread)
+    read, unread = _of_sources(material, mask)
+    return Pack(_masked(material.subject, mask), tuple(pieces), read, unread)
+
+
+def masked(material: Material, mask: Callable[[str], str]) -> Material:
+    """`material` as it may be carried elsewhere: each text of it but the labels of series through `mask`."""
+    read, unread = _of_sources(material, mask)
+    return replace(
+        material,
+        subject=_masked(material.subject, mask),
+        lines=tuple(replace(line, text=mask(line.text)) for line in material.lines),
+        changes=tuple(replace(c, text=mask(c.text), detail=mask(c.detail)) for c in material.changes),
+        facts=tuple(replace(fact, value=mask(fact.value)) for fact in material.facts),
+        pages=tuple(replace(page, text=mask(page.text)) for page in material.pages),
+        earlier=tuple(replace(e, summary=mask(e.summary), cause=mask(e.cause)) for e in material.earlier),
+        read=read,
+        unread=unread,
+    )
 
 
 def leaving(pack: Pack, may_leave: Mapping[str, str]) -> Pack:
@@ -84,6 +101,12 @@ def _ordered(given: Iterable[Candidate]) -> Iterator[Candidate]:
 
 def _plain(text: str) -> str:
     return harmless(text if len(text) <= LONGEST else text[: LONGEST - 1] + "…")
+
+
+def _of_sources(material: Material, mask: Callable[[str], str]) -> tuple[tuple[str, ...], tuple[Unread, ...]]:
+    """What was read and what was not; the URL of a source may hold a login."""
+    unread = (Unread(mask(each.source), mask(each.reason)) for each in material.unread)
+    return tuple(map(mask, material.read)), tuple(unread)
 
 
 def _masked(subject: Subject, mask: Callable[[str], str]) -> Subject:

@@ -23,6 +23,8 @@ MOST_CAUSES = 3
 MOST_CHECKS = 4
 NAME = "findings"
 """Name of the form."""
+_MOST_NAMES = 30
+"""Hosts, and services, that checks can be about: of a storm there are hundreds."""
 
 
 @dataclass(frozen=True)
@@ -84,18 +86,19 @@ def _told() -> Mapping[Language, Mapping[str, str]]:
 
 def system_of(inquiry: Inquiry) -> str:
     """The instructions, with the checks that can be proposed here: their names tell enough to choose."""
-    known, told = inquiry.known, _told()[inquiry.language]
-    listed = ", ".join(_call(check) for check in checks().values() if _possible(check, known))
-    given = {"host": known.hosts, "service": known.services}
-    names = [f"{slot}: {', '.join(sorted(each))}" for slot, each in given.items() if each]
-    return "\n".join((told["task"], f"{told['checks']} {listed}", *names))
+    told = _told()[inquiry.language]
+    listed = ", ".join(_call(check) for check in checks().values() if _possible(check, inquiry.known))
+    return f"{told['task']}\n{told['checks']} {listed}"
 
 
 def user_of(inquiry: Inquiry) -> str:
-    """The subject, what could not be read, and every piece, each in a block that its text can't end."""
-    pack = inquiry.pack
+    """The subject, the names for checks, which come from its labels, what could not be read, and every piece,
+    each in a block that its text can't end.
+    """
+    pack, names = inquiry.pack, "\n".join(_names(inquiry.known))
     unread = "\n".join(f"{each.source}: {each.reason}" for each in pack.unread)
     blocks = [delimited("alert", inquiry.mask("\n".join(_about(pack.subject))))]
+    blocks += [delimited("names", inquiry.mask(names))] if names else []
     blocks += [delimited("not_read", inquiry.mask(unread))] if unread else []
     return "\n".join((*blocks, *(delimited(piece.id, piece_text(piece)) for piece in pack.pieces)))
 
@@ -114,6 +117,12 @@ def _about(subject: Subject) -> Iterator[str]:
     yield f"began {subject.began.isoformat(timespec='seconds')}"
     if subject.ended is not None:
         yield f"ended {subject.ended.isoformat(timespec='seconds')}"
+
+
+def _names(known: Known) -> Iterator[str]:
+    for slot, each in (("host", known.hosts), ("service", known.services)):
+        if each:
+            yield f"{slot}: {', '.join(sorted(each)[:_MOST_NAMES])}"
 
 
 def _possible(check: Check, known: Known) -> bool:

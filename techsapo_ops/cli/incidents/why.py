@@ -24,7 +24,7 @@ from techsapo_ops.cli.output import harmless_values
 from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.bundle import read_bundle, write_bundle
 from techsapo_ops.incidents.evidence import PACK_BYTES
-from techsapo_ops.incidents.pack import pack_of
+from techsapo_ops.incidents.pack import masked, pack_of
 from techsapo_ops.masking.masker import Masker, mask
 from techsapo_ops.messages import msg
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from techsapo_ops.cli.options import SpecChoice
     from techsapo_ops.cli.output import Output
     from techsapo_ops.incidents.material import Material
+    from techsapo_ops.masking import MaskLevel
     from techsapo_ops.stack.stack import Stack
 
 
@@ -155,7 +156,7 @@ def why(
         out.next("techsapo status")
         return
     if export is not None:
-        write_bundle(export, material)
+        write_bundle(export, masked(material, _mask(stack)))
     if show_sent:
         sent = _sent(stack, material)
         out.json({"sent": sent}) if out.as_json else out.data(sent)
@@ -188,11 +189,12 @@ def _mask(stack: Stack | None) -> Callable[[str], str]:
 
 def _sent(stack: Stack | None, material: Material) -> str:
     """As the app sends it: of a bundle as if nothing but patterns might leave."""
-    hide = partial(mask, level="personal" if stack is None else stack.spec.wallbounce.mask)
+    level: MaskLevel = "personal" if stack is None else stack.spec.wallbounce.mask
     services = () if stack is None else services_of(stack)
     may_leave = {service.name: service.may_leave for service in services}
     language = "en" if stack is None else stack.spec.locale
-    return sent_of(pack_of(material, PACK_BYTES, hide), may_leave, language, hide)
+    pack = pack_of(material, PACK_BYTES, partial(mask, level=level))
+    return sent_of(pack, may_leave, language, Masker(level).mask)
 
 
 def _asked(

@@ -18,6 +18,7 @@ from techsapo_ops.catalogue.checks import Known
 from techsapo_ops.catalogue.translations import Language, in_language
 from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.alert import Watched
+from techsapo_ops.incidents.bundle import bounded
 from techsapo_ops.incidents.evidence import Pack
 from techsapo_ops.incidents.incident import earlier, subject_of
 from techsapo_ops.incidents.material import BEFORE, Material, Subject
@@ -173,7 +174,7 @@ class Investigation:
             earlier=earlier(incident, resolved),
             read=(msg("events"), msg("earlier incidents")),
         )
-        return self.pack(self.gather(subject, start, end).joined(own))
+        return self.pack(bounded(self.gather(subject, start, end).joined(own)))  # else it can't be read again
 
     async def _asked(
         self, incident: Incident, pack: Pack, struck: tuple[Struck, ...], until: datetime

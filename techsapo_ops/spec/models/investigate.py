@@ -33,7 +33,7 @@ class JournaldLog(Section):
 
     kind: Literal["journald"]
     """Reads the systemd journal."""
-    unit: Annotated[str, Field(pattern=r"^[A-Za-z0-9:_.@-]{1,255}$")]
+    unit: Annotated[str, Field(pattern=r"^[A-Za-z0-9:_.@][A-Za-z0-9:_.@-]{0,254}$")]
     """Name of the unit, such as shop.service."""
 
 

@@ -73,7 +73,7 @@ def test_what_would_be_sent_has_no_sample_and_no_address_of_a_customer(bundle: P
     assert "no space left on device" in sent
     assert "example.com" not in sent
     assert "<C1>" in sent
-    assert "service: shop" in sent.splitlines()  # the names that a check may take, as the app sends them
+    assert "<names>\nservice: shop\n</names>" in sent  # by what the app knows, as the app sends it
 
 
 def test_a_bundle_can_be_exported_again_but_never_over_another(bundle: Path, tmp_path: Path) -> None:
@@ -81,6 +81,14 @@ def test_a_bundle_can_be_exported_again_but_never_over_another(bundle: Path, tmp
     assert techsapo(tmp_path, "why", "--from", str(bundle), "--export", there).returncode == 0
     assert (tmp_path / "again" / "alert.json").read_bytes() == (bundle / "alert.json").read_bytes()
     assert techsapo(tmp_path, "why", "--from", str(bundle), "--export", there).returncode == 1
+
+
+def test_what_is_exported_holds_no_secret_of_a_log(tmp_path: Path) -> None:
+    told = Line(NOON, "login refused: password=Tr0ub4dor", "shop", "", "error")
+    write_bundle(tmp_path / "bundle", replace(MATERIAL, lines=(told,)))
+    there = tmp_path / "again"
+    assert techsapo(tmp_path, "why", "--from", "bundle", "--export", str(there)).returncode == 0
+    assert "login refused: password=[" in (there / "logs.jsonl").read_text()
 
 
 @each_row(

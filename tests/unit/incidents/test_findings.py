@@ -253,10 +253,12 @@ def test_what_the_alert_says_is_masked_before_it_is_sent() -> None:
 def test_checks_whose_names_nobody_knows_are_not_offered() -> None:
     offered = system_of(INQUIRY)
     assert "name_lookup(host)" in offered
-    assert "\nhost: db-1" in offered
+    assert "<names>\nhost: db-1\nservice: redis\n</names>" in user_of(INQUIRY)
     alone = system_of(replace(INQUIRY, known=Known()))
     assert "name_lookup" not in alone
     assert "stack_log" not in alone
+    many = Known(frozenset(), frozenset(f"{'x' * 200}-{n}" for n in range(1_000)))
+    assert len(user_of(replace(INQUIRY, known=many))) < len(user_of(INQUIRY)) + 7_000
 
 
 @each_row("language", ["en", "ja"])

@@ -74,6 +74,14 @@ def test_an_empty_bundle_comes_back_too(tmp_path: Path) -> None:
     assert read_answer(tmp_path / "b") is None
 
 
+def test_a_change_of_another_century_is_within_the_bounds_of_a_bundle() -> None:
+    """What drifted is as old as its file says, which may be 1970."""
+    old = Change(datetime(1970, 1, 1, tzinfo=UTC), "drift", "redis.conf differs")
+    late = replace(old, at=datetime(9999, 12, 31, tzinfo=UTC))
+    again = material_of(material_json(replace(MATERIAL, changes=(old, late))))
+    assert [change.at.year for change in again.changes] == [2000, 2099]
+
+
 def test_files_fit_the_schema_and_the_parser_of_prometheus_client(tmp_path: Path) -> None:
     write_bundle(tmp_path / "b", MATERIAL, ANSWER)
     schema = json.loads(SCHEMA.read_text())

@@ -11,7 +11,7 @@ import pytest
 from techsapo_ops.adapters.prometheus import Series
 from techsapo_ops.incidents.evidence import Pack
 from techsapo_ops.incidents.material import Change, Earlier, Fact, Line, Material, Page, Subject, Unread
-from techsapo_ops.incidents.pack import LONGEST, leaving, pack_of
+from techsapo_ops.incidents.pack import LONGEST, leaving, masked, pack_of
 from techsapo_ops.masking.masker import Masker
 
 BEGAN = datetime(2026, 1, 31, 3, 10, tzinfo=UTC)
@@ -141,33 +141,35 @@ def test_the_same_material_gives_the_same_pack_whatever_its_order() -> None:
 
 def test_every_text_is_masked() -> None:
     secret = "AKIAIOSFODNN7EXAMPLE"
-    subject = replace(SUBJECT, summary=f"key {secret}", labels={"a": secret}, question=secret)
-    made = pack_of(
-        replace(
-            MATERIAL,
-            subject=subject,
-            lines=(Line(at(0), f"key {secret} refused", "shop", level="error"),),
-            changes=(Change(at(0), "event", "new key", f"aws_access_key_id = {secret}"),),
-            facts=(Fact("key", secret, False),),
-        ),
-        24_000,
-        Masker("secrets").mask,
+    loki = f"logs of shop (http://loki:{secret}@loki:3100)"
+    material = replace(
+        MATERIAL,
+        subject=replace(SUBJECT, summary=f"key {secret}", labels={"a": secret}, question=secret),
+        lines=(Line(at(0), f"key {secret} refused", "shop", level="error"),),
+        changes=(Change(at(0), "event", "new key", f"aws_access_key_id = {secret}"),),
+        facts=(Fact("key", secret, False),),
+        pages=(Page("knowledge", "a.md", "Keys", secret),),
+        earlier=(Earlier("i-3", at(-9e5), secret, secret),),
+        read=(loki,),
+        unread=(Unread(loki, f"{loki}: refused"),),
     )
+    made = pack_of(material, 24_000, Masker("secrets").mask)
     assert secret not in repr(made)
     assert "[" in made.subject.summary
+    assert secret not in repr(masked(material, Masker("secrets").mask))
 
 
 def test_of_very_many_candidates_the_strongest_alone_are_masked() -> None:
     """A stranger's bundle may have one for each line, and masking takes longer than all else."""
-    masked: list[str] = []
+    looked: list[str] = []
 
     def noted(text: str) -> str:
-        masked.append(text)
+        looked.append(text)
         return text
 
     changes = tuple(Change(at(-60), "event", f"{'x' * 1_000} {n:b}", service=f"s{n}") for n in range(1_000))
     assert pack_of(replace(MATERIAL, changes=changes), 24_000, noted).pieces
-    assert len(masked) < 1_100
+    assert len(looked) < 1_100
 
 
 def test_control_characters_do_not_come_in() -> None:

@@ -28,6 +28,7 @@ from techsapo_ops.serve.incidents.desk import Desk
 from techsapo_ops.serve.incidents.investigation import ASKED_AT_ONCE, Investigation
 from techsapo_ops.serve.incidents.panel import Opinions
 from techsapo_ops.serve.incidents.runner import LEASE, Holders, Runner
+from techsapo_ops.serve.incidents.story import Story
 from techsapo_ops.spec.models.investigate import Investigate
 from techsapo_ops.stores.audit.shared_tables import Away
 from techsapo_ops.stores.incidents.rows import Incident
@@ -310,6 +311,13 @@ def test_an_instance_that_lost_its_lease_writes_nothing_more(scene: Scene) -> No
     scene.look()
     assert scene.kinds() == ["opened", *TOLD[:4], "investigating"]
     assert len(scene.post.sent) == 1
+
+
+def test_evidence_about_names_of_any_length_can_be_read_again(scene: Scene) -> None:
+    """Else nobody could strike out a cause, and an instance that goes on would begin anew."""
+    scene.hear(service="s" * 400)
+    scene.look()
+    assert Story.of(scene.store.entries(2)).pack is not None
 
 
 def test_two_instances_investigate_an_incident_once(scene: Scene) -> None:

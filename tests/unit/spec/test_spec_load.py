@@ -405,6 +405,14 @@ def test_the_app_is_given_evidence_only_where_alerts_are_investigated(
     assert loaded(f"project: techsapo\n{sections}").spec.schedule.evidence == at
 
 
+def test_the_name_of_a_unit_is_no_option_of_systemctl(loaded: Loader) -> None:
+    """`-Hdb1` would have it go to another host by ssh."""
+    log = "{kind: journald, unit: -Hdb1}"
+    text = f"project: x\ninvestigate: {{services: [{{name: shop, match: {{job: shop}}, logs: [{log}]}}]}}\n"
+    with pytest.raises(SpecError, match="unit"):
+        loaded(text)
+
+
 def test_on_several_hosts_it_is_given_less_often_since_that_takes_the_lock() -> None:
     hosts = {name: {"address": f"10.0.0.{n}", "docker": f"ssh://{name}"} for n, name in enumerate("abc", 1)}
     assert evidence_at(Spec(project="techsapo", hosts=hosts)) == "*/5 * * * *"

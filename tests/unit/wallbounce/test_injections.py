@@ -20,6 +20,7 @@ from obedient import Obedient, obeys, outside
 from rows import each_row
 
 from techsapo_ops.adapters.delimiting import delimited, escaped, size
+from techsapo_ops.catalogue.checks import Known
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.incidents.evidence import Pack, Piece
 from techsapo_ops.incidents.material import Subject, Unread
@@ -84,11 +85,12 @@ def test_no_evidence_of_an_incident_steers_a_model_that_keeps_to_what_it_is_told
     at = datetime(2026, 12, 1, tzinfo=UTC)
     subject = Subject(at, text, {"service": text}, text, text, text)
     piece = Piece("L1", "logs", text, text, 1.0, at, text, text, text)
-    inquiry = Inquiry(Pack(subject, (piece,), (), (Unread(text, text),)), language, str)
+    known = Known(frozenset({text}), frozenset({text}))  # labels of the alert, which anybody may have set
+    inquiry = Inquiry(Pack(subject, (piece,), (), (Unread(text, text),)), language, str, known)
     prompt = Prompt(system_of(inquiry), user_of(inquiry), NAME, FORM)
     assert not obeys(prompt)
     assert re.findall(r"<[^>]*>", prompt.user) == [
-        "<alert>", "</alert>", "<not_read>", "</not_read>", "<L1>", "</L1>",
+        "<alert>", "</alert>", "<names>", "</names>", "<not_read>", "</not_read>", "<L1>", "</L1>",
     ]  # fmt: skip
 
 
