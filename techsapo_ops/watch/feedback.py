@@ -7,27 +7,22 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 from techsapo_ops.adapters.files import read_text
-from techsapo_ops.catalogue.translations import in_language
 from techsapo_ops.jobs.job import JobContext, JobResult
 from techsapo_ops.messages import msg
-from techsapo_ops.services.alertmanager.configuration import REPORT, REPORT_RECEIVER
 from techsapo_ops.services.app.rendered_spec import calibration_file
-from techsapo_ops.services.monitoring import alertmanager_of
 from techsapo_ops.stack.address import page_url
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.wallbounce.feedback.judged import Judged, judged, labelled
 from techsapo_ops.wallbounce.feedback.picking import pick
 from techsapo_ops.wallbounce.verdict.calibration import Calibration, loads
 from techsapo_ops.wallbounce.verdict.proposal import FEWEST_NEW, newer
-from techsapo_ops.watch.alerts.delivery import Synthetic, deliver
+from techsapo_ops.watch.alerts.reports import send_report
 from techsapo_ops.watch.costs import answered_of
 
 _DAYS = 90
 """Days whose labels say what is rare."""
 _FRESH = timedelta(days=4)
 """How old an answer that is asked about may be: over a weekend somebody still knows what became of it."""
-_WITHIN = 300.0
-"""Seconds in which Alertmanager tries again what a receiver refuses."""
 
 
 def picked(analyses: Iterable[Judged], now: datetime) -> tuple[Judged, ...]:
@@ -68,16 +63,5 @@ def job(context: JobContext) -> JobResult:
     answers, proposal = picked(analyses, now), proposal_line(stack, analyses, now)
     if not answers and proposal is None:
         return JobResult(msg("there is no answer to ask about"))
-    locale = stack.spec.locale
-    title = in_language(msg("Were these answers right? Please label them."), locale)
-    said = (*lines_of(stack, answers), *([proposal] if proposal is not None else []))
-    lines = [in_language(line, locale) for line in said]
-    for line in (title, *lines):
-        context.tell(line)
-    server = alertmanager_of(stack)
-    if server is None or not stack.spec.notifications.info:
-        return JobResult(msg("answers were picked, but no receiver is set"))
-    labels = {"alertname": REPORT, "severity": "info", "made": f"{now:%Y-%m-%dT%H:%M:%S}"}
-    message = Synthetic(REPORT_RECEIVER, labels, {"summary": title, "description": "\n".join(lines)})
-    sent = deliver(stack, server, message, within=_WITHIN)
-    return JobResult(msg("sent via {integrations}", integrations=", ".join(sent.integrations)))
+    lines = (*lines_of(stack, answers), *([proposal] if proposal is not None else []))
+    return send_report(context, msg("Were these answers right? Please label them."), lines)

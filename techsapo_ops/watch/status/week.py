@@ -15,13 +15,11 @@ from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.catalogue.alerts import PAGE
 from techsapo_ops.catalogue.series import NEXT
-from techsapo_ops.catalogue.translations import in_language
 from techsapo_ops.certs.needs import certificates_of
 from techsapo_ops.certs.status import status
 from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.job import JobContext, JobResult
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.services.alertmanager.configuration import REPORT, REPORT_RECEIVER
 from techsapo_ops.services.alertmanager.silencing import over_critical
 from techsapo_ops.services.app.rendered_spec import keys_file
 from techsapo_ops.services.monitoring import alertmanager_of, prometheus_of
@@ -29,7 +27,7 @@ from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.spec.providers import announced_end
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stores.keys import KeyFile
-from techsapo_ops.watch.alerts.delivery import Synthetic, deliver
+from techsapo_ops.watch.alerts.reports import send_report
 from techsapo_ops.watch.backups import backups_of
 from techsapo_ops.watch.costs import rows_of
 from techsapo_ops.watch.doctor.checks import look, sentences
@@ -274,23 +272,8 @@ def _expires(asked: _Asked) -> list[str]:
     return _some(lines, msg("nothing expires within {days} days", days=_SOON.days))
 
 
-_WITHIN = 300.0
-"""Seconds in which Alertmanager tries again what a receiver refuses."""
-
-
 def job(context: JobContext) -> JobResult:
     """Make the report and send it. Raises OpsError where a receiver did not take it."""
-    stack, now = context.stack(), datetime.now().astimezone()
-    week = week_of(stack, now - WEEK, now)
-    title, *lines = (in_language(line, stack.spec.locale) for line in (week.title, *week.lines))
-    for line in (title, *lines):
-        context.tell(line)
-    server = alertmanager_of(stack)
-    if server is None or not stack.spec.notifications.info:
-        # Nobody asked for it to arrive: that is no failure for somebody to be woken by.
-        return JobResult(msg("the report was created, but no receiver is set"))
-    # Each is an alert of its own: the same one would wait for Alertmanager's repeat_interval.
-    labels = {"alertname": REPORT, "severity": "info", "made": f"{now:%Y-%m-%dT%H:%M:%S}"}
-    report = Synthetic(REPORT_RECEIVER, labels, {"summary": title, "description": "\n".join(lines)})
-    sent = deliver(stack, server, report, within=_WITHIN)
-    return JobResult(msg("sent via {integrations}", integrations=", ".join(sent.integrations)))
+    now = datetime.now().astimezone()
+    week = week_of(context.stack(), now - WEEK, now)
+    return send_report(context, week.title, week.lines)
