@@ -92,7 +92,9 @@ def headline(body: Mapping[str, Any]) -> str:
     votes = [each for each in body["providers"] if each["status"] == "answered"]
     agree = sum(each.get("agrees") is True for each in votes)
     differ = sum(each.get("agrees") is False for each in votes)
-    if len(votes) < 2:
+    if len(votes) == 1 and body.get("grades"):
+        said = msg("One model answered, and another checked the answer.")
+    elif len(votes) < 2:
         said = msg("There is only one answer and nothing to compare it to.")
     elif differ:
         said = msg("The answers are split {agree} to {differ}.", agree=agree, differ=differ)

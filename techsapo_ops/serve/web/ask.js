@@ -56,7 +56,8 @@ function headline(body) {
   const agree = votes.filter((each) => each.agrees).length;
   const differ = votes.filter((each) => each.agrees === false).length;
   const texts = word("headlines");
-  const said = votes.length < 2 ? texts.sole
+  const checked = votes.length === 1 && (body.grades ?? []).length;
+  const said = votes.length < 2 ? (checked ? texts.checked : texts.sole)
     : differ ? texts.split.replace("{agree}", agree).replace("{differ}", differ)
       : agree < 2 ? texts.uncompared : texts.agree.replace("{agree}", agree);
   const next = body.accepted ? texts.accepted : (body.checks ?? []).length ? texts.check : texts.declined;

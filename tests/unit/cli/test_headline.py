@@ -27,3 +27,8 @@ def test_one_sentence_says_how_the_answers_are_divided_and_what_to_do(
 ) -> None:
     body = {"providers": providers, "accepted": accepted, "checks": checks}
     assert headline(body).startswith(said)
+
+
+def test_a_checked_answer_of_a_cascade_is_not_called_alone() -> None:
+    body = {"providers": answers(True), "grades": [{"grader": "b"}], "accepted": True}
+    assert headline(body) == "One model answered, and another checked the answer. The thresholds are met."
