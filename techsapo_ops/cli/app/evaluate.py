@@ -30,6 +30,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.evaluation.cases import Case, read_cases
 from techsapo_ops.wallbounce.evaluation.saved import Attempt, Saved, read_saved, saving
 from techsapo_ops.wallbounce.evaluation.scores import Graded, compare, graded
+from techsapo_ops.wallbounce.question import TIERS
 
 _GENERATE = "/api/v1/generate"
 _FAILURES = 3
@@ -220,8 +221,7 @@ class _Run:
 
 def _others(cases: Sequence[Case], saved: Saved) -> list[Graded]:
     """The answers of another run to the same questions, at whatever tier it asked them."""
-    tiers = ("basic", "premium", "critical")
-    digests = [(c, c.digest(t)) for c in cases for t in (c.tier, *(t for t in tiers if t != c.tier))]  # type: ignore[arg-type]
+    digests = [(c, c.digest(t)) for c in cases for t in dict.fromkeys((c.tier, *TIERS))]
     first: dict[str, Graded] = {}
     for case, digest in digests:
         if digest in saved.attempts:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from rows import each_row
 
+from techsapo_ops.cli.app.evaluate import _others
 from techsapo_ops.errors import OpsError
 from techsapo_ops.wallbounce.evaluation.cases import Case, read_cases
-from techsapo_ops.wallbounce.evaluation.saved import Attempt
+from techsapo_ops.wallbounce.evaluation.saved import Attempt, Saved
 from techsapo_ops.wallbounce.evaluation.scores import Graded, compare, graded, score
 
 OWN = read_cases(Path(__file__).parents[3] / "examples" / "eval")
@@ -99,6 +100,12 @@ def test_two_runs_are_compared_on_what_both_were_asked() -> None:
     made = compare(rows(True, True, False), rows(True, False))
     assert (made.cases, made.only_this_right, made.only_other_right, made.p_accuracy) == (2, 1, 0, 1)
     assert made.smallest_difference is None
+
+
+def test_another_run_is_compared_with_at_whatever_tier_it_asked() -> None:
+    one = case(must_say=["reload"])
+    other = attempt(digest=one.digest("cascade"))
+    assert [each.case for each in _others([one], Saved("run", {other.digest: other}))] == [one]
 
 
 @each_row(
