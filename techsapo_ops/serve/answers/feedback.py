@@ -29,7 +29,7 @@ from techsapo_ops.serve.http.request_body import body_route
 from techsapo_ops.serve.http.responses import json_response
 from techsapo_ops.stores.audit.shared_tables import Away
 from techsapo_ops.stores.labels.rows import Label
-from techsapo_ops.stores.labels.store import LabelStore
+from techsapo_ops.stores.labels.store import LabelStore, TooManyLabels
 from techsapo_ops.wallbounce.feedback.judged import judged
 from techsapo_ops.wallbounce.feedback.track_record import balance, track_records
 
@@ -53,7 +53,12 @@ def _saying(gate: Gate, store: LabelStore) -> APIRouter:
         label = Label(
             uuid.uuid4().hex, body.request_id, caller.user or "", body.label, body.solved, now, body.via
         )
-        if not await _read(lambda: store.add(label)):
+        try:
+            stored = await _read(lambda: store.add(label))
+        except TooManyLabels:
+            detail = msg("you have changed your mind about this answer too often: the last label stays")
+            raise Problem(409, "conflict", detail) from None
+        if not stored:
             raise _unknown()
         log.info("Answer labelled", requestId=body.request_id, label=body.label, by=label.who, via=body.via)
         return json_response(LabelBody.model_validate({**asdict(label), "at": now.isoformat()}))
@@ -61,7 +66,7 @@ def _saying(gate: Gate, store: LabelStore) -> APIRouter:
     told: dict[str, Any] = {
         "summary": "Say what became of an answer. Needs a key with the scope `label`.",
         "response_model": LabelBody,
-        "responses": problem_responses(400, 401, 403, 404, 413, 415, 422, 429, 503),
+        "responses": problem_responses(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
     }
     router.add_api_route("/feedback", say, methods=["POST"], **told)
     return router

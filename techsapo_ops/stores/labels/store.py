@@ -25,11 +25,18 @@ MOST_LABELS = 50
 """Labels of one person about one request: further changes of mind are refused."""
 
 
+class TooManyLabels(Exception):
+    """Somebody has said too much of one answer."""
+
+
 class LabelStore(SharedTables):
     """The labels of the stack, in one table for all instances."""
 
     def add(self, label: Label) -> bool:
-        """Store a label. False where no answer to its request is known, or `who` said too much of it."""
+        """Store a label. False where no answer to its request is known.
+
+        Raises TooManyLabels.
+        """
         import sqlalchemy as sa
 
         table, requests = labels_table(), audit_tables()[0]
@@ -45,7 +52,7 @@ class LabelStore(SharedTables):
             if connection.execute(known.limit(1)).first() is None:
                 return False
             if (connection.execute(said).scalar() or 0) >= MOST_LABELS:
-                return False
+                raise TooManyLabels
             connection.execute(table.insert(), values)
             return True
 

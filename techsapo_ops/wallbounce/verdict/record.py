@@ -6,7 +6,6 @@ It holds no word of the question or of an answer. Numbers of answers are their p
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -29,7 +28,7 @@ class Member:
 
     model: Name
     version: Name
-    """As the vendor names what answered; the model's own name where it says no more."""
+    """The model's name: no provider reports more yet."""
     family: Name
     agrees: bool | None
     """With the chosen answer; None where they were not compared, true of the chosen one itself."""
@@ -94,20 +93,16 @@ def family_of(model: str) -> str:
     return (word[0] if word else name).casefold()[:200]
 
 
-def record_of(analysis: Analysis, rule: TierRule, versions: Mapping[str, str] | None = None) -> PanelRecord:
-    """What `analysis` leaves behind; `rule` is that of the tier it ended in.
-
-    `versions` are those that vendors reported, by name of the provider.
-    """
+def record_of(analysis: Analysis, rule: TierRule) -> PanelRecord:
+    """What `analysis` leaves behind; `rule` is that of the tier it ended in."""
     verdict, voices = analysis.verdict, analysis.voices
     place = {provider: index for index, (provider, _) in enumerate(voices)}
     relations = verdict.relations or (None,) * len(voices)
-    reported = versions or {}
     return PanelRecord(
         analysis.tier,
         tuple(
-            Member(model[:200], reported.get(provider, model)[:200], family_of(model), agrees)
-            for (provider, model), agrees in zip(voices, relations, strict=True)
+            Member(model[:200], model[:200], family_of(model), agrees)
+            for (_, model), agrees in zip(voices, relations, strict=True)
         ),
         tuple(
             PeerGrade(place[r.grader], place[r.subject], mean)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from instances import URL, within
 from orchestrator import make_spec
 
@@ -58,6 +59,19 @@ def test_changes_of_mind_are_all_stored_and_the_last_word_counts(tmp_path: Path)
     known = within(app_at(tmp_path), work)
     assert rows(tmp_path) == [("aki", "wrong", 0, "api"), ("aki", "right", 1, "page")]
     assert (known["judged"], known["right"]) == (1, 1)
+
+
+def test_who_changes_their_mind_too_often_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("techsapo_ops.stores.labels.store.MOST_LABELS", 1)
+
+    async def work(client: httpx.AsyncClient) -> httpx.Response:
+        of = await asked(client)
+        await said(client, of, "wrong")
+        return await said(client, of, "right")
+
+    refused = within(app_at(tmp_path), work)
+    assert (refused.status_code, "too often" in refused.text) == (409, True)
+    assert rows(tmp_path) == [("aki", "wrong", None, "api")]
 
 
 def test_reading_labels_nothing_and_shows_what_is_stored_masked_without_confidence(tmp_path: Path) -> None:
