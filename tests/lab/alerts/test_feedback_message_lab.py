@@ -24,6 +24,7 @@ from techsapo_ops.stores.audit.store import AuditStore
 from techsapo_ops.wallbounce.verdict.record import Member, PanelRecord, dumps
 from techsapo_ops.wallbounce.verdict.verdict import Outcome
 from techsapo_ops.watch import feedback
+from techsapo_ops.watch.alerts import reports
 
 pytestmark = pytest.mark.lab
 
@@ -65,7 +66,7 @@ def test_slack_gets_five_links_and_neither_question_nor_model_nor_confidence(
         told: list[str] = []
         config = files["alertmanager/alertmanager.yml"].content
         with servers.alertmanager(config, tmp_path / "alertmanager") as server:
-            monkeypatch.setattr(feedback, "alertmanager_of", lambda _: Alertmanager(server.url))
+            monkeypatch.setattr(reports, "alertmanager_of", lambda _: Alertmanager(server.url))
             context = JobContext(stack.layout, lambda: stack, cast(History, None), told.append)
             assert feedback.job(context).summary == "sent via slack"
             servers.wait_for(lambda: not Alertmanager(server.url).alerts())

@@ -24,6 +24,7 @@ from techsapo_ops.jobs.job import JobContext
 from techsapo_ops.render.stack import secret_files
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.watch.alerts import reports
 from techsapo_ops.watch.status import week as report_job
 from techsapo_ops.watch.status.week import Week, week_of
 
@@ -120,7 +121,7 @@ def test_slack_and_mail_get_it_once_and_as_it_is(tmp_path: Path, monkeypatch: py
         config = files["alertmanager/alertmanager.yml"].content
         with servers.alertmanager(config, tmp_path / "alertmanager") as server:
             made = Week(f"shop {HOSTILE}", NOW, NOW, week_of(stack, NOW - timedelta(days=7), NOW).parts)
-            monkeypatch.setattr(report_job, "alertmanager_of", lambda _: Alertmanager(server.url))
+            monkeypatch.setattr(reports, "alertmanager_of", lambda _: Alertmanager(server.url))
             monkeypatch.setattr(report_job, "week_of", lambda *_: made)
             context = JobContext(stack.layout, lambda: stack, cast(History, None), told.append)
             assert report_job.job(context).summary == "sent via email, slack"
