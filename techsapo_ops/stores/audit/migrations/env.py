@@ -16,7 +16,7 @@ class OneRevision(MySQLImpl):
     and the later one beside what the sooner has reached; now it is told of a duplicate.
     """
 
-    __dialect__ = "mysql"
+    __dialect__ = MySQLImpl.__dialect__
 
     def version_table_impl(self, **named: Any) -> sa.Table:
         """Alembic's own table, and a column that is unique and always 1."""
