@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration; a test holds it to the files."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK = "techsapo_audit_migrations"
