@@ -101,7 +101,7 @@ def server(asked: Callable[[], Orchestrator], place: SpecChoice | None) -> MCPSe
         span = timedelta(minutes=minutes)
         if place is not None:
             return _sent(lambda: _evidence(place, about, span))
-        return _sent(lambda: verdict_of(asked(), about, span.total_seconds(), None))
+        return _sent(lambda: verdict_of(asked(), about, span.total_seconds()))
 
     for work in (ask, why, incidents, alerts, health, metrics_query, search_knowledge):
         made.add_tool(work, annotations=_READS)

@@ -140,7 +140,9 @@ def why(
             exit_code=2,
         )
     if given.checked(about) or url is not None or about.isdecimal():  # incidents are the app's
-        _of_app(orchestrator(url, place, ca_file), about, span, given, out)
+        asked_app = orchestrator(url, place, ca_file)
+        say = partial(verdict_of, asked_app, about, span.total_seconds(), ask=not no_ask)
+        _of_app(asked_app, about, say, given, out)
         return
     now = datetime.now(UTC)
     stack: Stack | None = None
@@ -208,10 +210,12 @@ def _asked(
         return None
 
 
-def _of_app(asked: Orchestrator, about: str, since: timedelta, given: Given, out: Output) -> None:
+def _of_app(
+    asked: Orchestrator, about: str, say: Callable[[], dict[str, Any]], given: Given, out: Output
+) -> None:
     """What the app says of `about`, after it was given something where it was."""
     if not given.checked(about):
-        _show(verdict_of(asked, about, since.total_seconds(), None), out, about)
+        _show(say(), out, about)
         return
     incident = harmless_values(given.add_to(asked, int(about)))
     if out.as_json:
@@ -220,7 +224,7 @@ def _of_app(asked: Orchestrator, about: str, since: timedelta, given: Given, out
     if given.resolve is not None:
         out.data(msg("incident {number} has ended: {cause}", number=about, cause=incident["cause"]))
         return
-    _show(verdict_of(asked, about, since.total_seconds(), None), out, about)
+    _show(say(), out, about)
     if incident["investigation"] == "due":
         out.say(msg("no cause is left, so the providers are asked again; look again in a minute"))
 

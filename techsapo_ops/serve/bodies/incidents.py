@@ -175,6 +175,9 @@ class AskedBody(BaseModel):
     since: Annotated[
         float, Field(ge=60, le=7 * 86_400, description="Seconds before its beginning that are looked at.")
     ] = 1800
+    ask: Annotated[
+        bool, Field(description="Whether the panel is asked where there is no verdict; else: the evidence.")
+    ] = True
     material: Annotated[
         dict[str, Any] | None, Field(description="As in a bundle. Default: what this instance can read.")
     ] = None

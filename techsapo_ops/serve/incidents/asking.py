@@ -42,19 +42,19 @@ class Questions:
         """The panel's verdict. Raises Problem for what there is not, and Away."""
         pack, drawn = await asyncio.to_thread(self._known, body)
         asked = self.investigation
-        if drawn is None:
+        if drawn is None and body.ask:
             account = Account.of(asked.purse.spending, caller.key, request_id)
             until = asked.now() + timedelta(seconds=self.deadline)
             drawn = await asked.drawn(asked.leaving(pack), (), request_id, account, until)
             who = {"user": caller.user, "key_id": caller.key.id if caller.key is not None else None}
             asked.purse.trail.investigated(account, request_id, drawn.verdict.outcome, **who)
         shown = () if body.material is not None else seen_lines(pack)
-        lines = [*shown, *lines_of(asked.leaving(pack), drawn, asked.language)]
+        lines = [*shown, *(lines_of(asked.leaving(pack), drawn, asked.language) if drawn is not None else ())]
         return InquiryBody(
             request_id=request_id,
             text="\n".join(in_language(line, asked.language) for line in lines),
-            outcome=drawn.verdict.outcome,
-            verdict=document_of(drawn),
+            outcome=drawn.verdict.outcome if drawn is not None else "evidence_only",
+            verdict=document_of(drawn) if drawn is not None else {},
             evidence=document_of(pack),
         )
 

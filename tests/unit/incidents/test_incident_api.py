@@ -294,6 +294,18 @@ def test_a_person_asks_about_what_was_read_elsewhere_or_what_the_app_can_read(tm
     assert {p["kind"] for p in given["evidence"]["pieces"]} == {"logs", "changes"}
 
 
+def test_who_asks_nobody_gets_the_evidence_of_an_incident_without_a_verdict(tmp_path: Path) -> None:
+    *_, answer = asked(
+        tmp_path,
+        ("POST", ALERTS, webhook(told())),
+        ("POST", f"{INCIDENTS}/investigate", {"about": "1", "ask": False}),
+    )
+    said = answer.json()
+    assert (said["outcome"], said["verdict"]) == ("evidence_only", {})
+    assert "pieces" in said["evidence"]
+    assert "シミュレーション" not in said["text"]
+
+
 def test_without_the_section_people_can_ask_and_nothing_is_kept(tmp_path: Path) -> None:
     asked_about = {"about": "why?", "material": MATERIAL}
     (answer,) = asked(tmp_path, ("POST", f"{INCIDENTS}/investigate", asked_about), investigate=None)
