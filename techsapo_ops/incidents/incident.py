@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from techsapo_ops.incidents.alert import ReportedAlert, Watched, hosts_of, services_of
+from techsapo_ops.incidents.alert import ReportedAlert
+from techsapo_ops.incidents.labels import Watched, hosts_of, services_of
 from techsapo_ops.incidents.material import Earlier, Subject
 from techsapo_ops.stores.incidents.rows import (
     MOST_ALERTS,

@@ -16,7 +16,7 @@ from techsapo_ops.cli.app.orchestrator import CaFileOption, UrlOption, orchestra
 from techsapo_ops.cli.arguments import completes, span_of
 from techsapo_ops.cli.incidents import why_view
 from techsapo_ops.cli.incidents.incident import Given, lines_of
-from techsapo_ops.cli.incidents.looking import ANSWERED, Deadline, looked_at, services_of
+from techsapo_ops.cli.incidents.looking import ANSWERED, Deadline, looked_at, watched_services
 from techsapo_ops.cli.incidents.panel import sent_of, verdict_of
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
@@ -173,7 +173,7 @@ def why(
         out.data("")
         _show(asked, out)
     if stack is not None:
-        for service in services_of(stack):
+        for service in watched_services(stack):
             if service.owner is not None and service.name in material.subject.services:
                 out.say(msg("owner of {service}: {owner}", service=service.name, owner=service.owner))
         alert = material.subject.alert
@@ -192,7 +192,7 @@ def _mask(stack: Stack | None) -> Callable[[str], str]:
 def _sent(stack: Stack | None, material: Material) -> str:
     """As the app sends it: of a bundle as if nothing but patterns might leave."""
     level: MaskLevel = "personal" if stack is None else stack.spec.wallbounce.mask
-    services = () if stack is None else services_of(stack)
+    services = () if stack is None else watched_services(stack)
     may_leave = {service.name: service.may_leave for service in services}
     language = "en" if stack is None else stack.spec.locale
     pack = pack_of(material, PACK_BYTES, partial(mask, level=level))

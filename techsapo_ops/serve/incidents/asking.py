@@ -49,7 +49,7 @@ class Questions:
             who = {"user": caller.user, "key_id": caller.key.id if caller.key is not None else None}
             asked.purse.trail.investigated(account, request_id, drawn.verdict.outcome, **who)
         shown = () if body.material is not None else seen_lines(pack)
-        lines = [*shown, *(lines_of(asked.leaving(pack), drawn, asked.language) if drawn is not None else ())]
+        lines = [*shown, *(lines_of(asked.leaving(pack), drawn) if drawn is not None else ())]
         return InquiryBody(
             request_id=request_id,
             text="\n".join(in_language(line, asked.language) for line in lines),

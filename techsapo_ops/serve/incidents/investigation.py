@@ -17,10 +17,10 @@ import structlog
 from techsapo_ops.catalogue.checks import Known
 from techsapo_ops.catalogue.translations import Language, in_language
 from techsapo_ops.errors import OpsError
-from techsapo_ops.incidents.alert import Watched
 from techsapo_ops.incidents.bundle import bounded
 from techsapo_ops.incidents.evidence import Pack
 from techsapo_ops.incidents.incident import earlier, subject_of
+from techsapo_ops.incidents.labels import Watched
 from techsapo_ops.incidents.material import BEFORE, Material, Subject
 from techsapo_ops.incidents.material import Change as EvidenceChange
 from techsapo_ops.incidents.question import Inquiry

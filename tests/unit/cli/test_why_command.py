@@ -14,7 +14,7 @@ import pytest
 from fakes.http_server import Asked, answering
 from rows import each_row
 
-from techsapo_ops.cli.incidents.why_view import facts, lines, sentence
+from techsapo_ops.cli.incidents.why_view import lines, sentence
 from techsapo_ops.incidents.bundle import write_bundle
 from techsapo_ops.incidents.evidence import Pack, Piece
 from techsapo_ops.incidents.material import Change, Fact, Line, Material, Subject, Unread
@@ -158,8 +158,8 @@ def test_the_three_facts_are_of_different_kinds_where_there_are_others() -> None
         piece(4, "metrics"),
     ]
     pack = Pack(SUBJECT, tuple(pieces), (), ())
-    assert [each.id for each in facts(pack)] == ["L1", "C3", "M4"]
-    assert [each.id for each in facts(replace(pack, pieces=tuple(pieces[:3])))] == ["L1", "L2", "R1"]
+    assert [each.id for each in pack.facts()] == ["L1", "C3", "M4"]
+    assert [each.id for each in replace(pack, pieces=tuple(pieces[:3])).facts()] == ["L1", "L2"]
 
 
 def test_one_sentence_says_what_and_since_when() -> None:
