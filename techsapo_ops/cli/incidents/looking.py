@@ -35,8 +35,6 @@ from techsapo_ops.watch.evidence.own import own_readers
 from techsapo_ops.watch.secrets import scrubber_of
 
 HOUR = timedelta(hours=1)
-AFTER = timedelta(minutes=30)
-"""How long after the beginning of an alert is looked at."""
 ANSWERED = 5.0
 """Seconds from the start of the process to its answer: who waits counts what Python takes to start, too."""
 _STARTING = 2.0
@@ -77,9 +75,8 @@ def looked_at(
     subject = _subject(stack, about, since, now, deadline.left(_SUBJECT))
     if subject is None:
         return None
-    end = min(now, (subject.ended or now) + AFTER, subject.began + max(AFTER, since))
     seconds = deadline.left()
-    return gather(subject, subject.began - since, end, readers_of(stack, seconds), seconds)
+    return gather(subject, *subject.window(now, since), readers_of(stack, seconds), seconds)
 
 
 def mask_of(stack: Stack) -> Callable[[str], str]:

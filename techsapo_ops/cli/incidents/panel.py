@@ -18,15 +18,15 @@ INVESTIGATE = "/api/v1/incidents/investigate"
 
 
 def verdict_of(
-    asked: Orchestrator, about: str, since: float, material: Material | None = None, *, ask: bool = True
+    asked: Orchestrator, about: str, since: float, material: Material | None = None, **options: bool
 ) -> dict[str, Any]:
     """What a running app says of the alert, incident or question `about`: the panel's verdict, which is asked
-    for where there is none, or without `ask` the evidence alone.
+    for where there is none, unless the `options` of the request say otherwise (`ask`, `leaving`).
 
     `material` was read here; None lets the app read what it can see, from `since` seconds before the
     beginning. Raises OpsError with what the app said instead.
     """
-    body: dict[str, Any] = {"about": about, "since": since, "ask": ask}
+    body: dict[str, Any] = {"about": about, "since": since, **options}
     if material is not None:
         body["material"] = material_json(material)
     return post(asked, INVESTIGATE, body)

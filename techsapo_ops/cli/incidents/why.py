@@ -25,6 +25,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.bundle import read_bundle, write_bundle
 from techsapo_ops.incidents.evidence import PACK_BYTES
 from techsapo_ops.incidents.pack import masked, pack_of
+from techsapo_ops.incidents.readers.services import may_leave
 from techsapo_ops.masking.masker import Masker, mask
 from techsapo_ops.messages import msg
 
@@ -193,10 +194,9 @@ def _sent(stack: Stack | None, material: Material) -> str:
     """As the app sends it: of a bundle as if nothing but patterns might leave."""
     level: MaskLevel = "personal" if stack is None else stack.spec.wallbounce.mask
     services = () if stack is None else watched_services(stack)
-    may_leave = {service.name: service.may_leave for service in services}
     language = "en" if stack is None else stack.spec.locale
     pack = pack_of(material, PACK_BYTES, partial(mask, level=level))
-    return sent_of(pack, may_leave, language, Masker(level).mask)
+    return sent_of(pack, may_leave(services), language, Masker(level).mask)
 
 
 def _asked(
