@@ -246,8 +246,8 @@ class WiredModel(ReadModel):
             self._form = form
         if not reply.complete and not reply.text.strip() and not reply.why:
             spent = msg(
-                "the model used all tokens for thinking and gave no answer; raise max_output_tokens, or lower "
-                "effort"
+                "the model used all tokens for thinking and gave no answer; raise max_output_tokens, "
+                "or lower effort"
             )
             raise ProviderError(FailureKind.BAD_ANSWER, spent, cause=Cause.CUT_OFF, began=True)
         return reply
