@@ -123,7 +123,7 @@ def _alert_annotation(locale: str) -> dict[str, Any]:
 
 
 def _apply_annotation(locale: str) -> dict[str, Any]:
-    """A mark at the end of each apply: every value of its series is that time, so Grafana makes one of them."""
+    """A mark at the end of each apply: all values of its series are that time, of which Grafana makes one."""
     return {
         "name": "適用" if locale == "ja" else "Applies",
         "datasource": _DATASOURCE,
