@@ -38,7 +38,7 @@ def at_once(asked: Mapping[str, Callable[[], T]], seconds: float) -> dict[str, T
         thread.start()
     for thread in threads:
         thread.join(max(deadline - time.monotonic(), 0.0))
-    late = TimeoutError(msg("did not answer within {timeout:g} s", timeout=seconds))
+    late = TimeoutError(msg("did not answer within {timeout:.3g} s", timeout=seconds))
     return {name: answers.get(name, late) for name in asked}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,15 +12,13 @@ from urllib.parse import parse_qs, urlsplit
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.catalogue.alerts import DRILL_LABEL, PAGE, WATCHDOG
 from techsapo_ops.catalogue.series import NEXT
+from techsapo_ops.incidents.labels import Watched, hosts_of, services_of
 from techsapo_ops.services.alertmanager.configuration import REPORT
 from techsapo_ops.services.alertmanager.routes import TEST_LABEL
 from techsapo_ops.stores.incidents.rows import COLUMN
 
-Watched = Mapping[str, Mapping[str, str]]
 MOST_LABELS = 64
 LONGEST_LABEL = 500
-_HOST_LABELS = ("host", "instance", "node", "nodename", "hostname")
-_PORT = re.compile(r":\d{1,5}$")
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -100,29 +97,9 @@ class Listener:
         )
 
 
-def services_of(labels: Mapping[str, str], watched: Watched) -> frozenset[str]:
-    """The services that labels name: the team's whose labels they are, else their `service` or `job`."""
-    named = frozenset(name for name, match in watched.items() if match.items() <= labels.items())
-    plain = labels.get("service") or labels.get("job")
-    return named or (frozenset({plain}) if plain else frozenset())
-
-
-def hosts_of(labels: Mapping[str, str]) -> frozenset[str]:
-    """The hosts that labels name; of an address or a URL its host."""
-    values = (labels[name] for name in _HOST_LABELS if labels.get(name))
-    return frozenset(host for value in values if (host := _host(value)))
-
-
 def one_line(text: str, longest: int) -> str:
     """`text` from a stranger on one line, without what acts on a terminal, and no longer than that."""
     return " ".join(harmless(text[: 4 * longest]).split())[:longest]
-
-
-def _host(value: str) -> str:
-    try:
-        return (urlsplit(value).hostname or "") if "://" in value else _PORT.sub("", value)
-    except ValueError:
-        return ""
 
 
 def _expression(source: str) -> str:

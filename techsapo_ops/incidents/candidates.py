@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 
+from techsapo_ops.incidents.labels import hosts_of, service_of
 from techsapo_ops.incidents.material import Change, Fact, Kind, Material, Subject
 from techsapo_ops.incidents.patterns import Pattern, mined
 from techsapo_ops.incidents.series import Movement, movements, said, selectors
@@ -42,8 +43,6 @@ _CHANGES = {
 }
 _OOM_ELSEWHERE = 0.5
 """What is killed on a shared host for the memory of something that the alert does not name."""
-_SERVICE_LABELS = ("service", "job", "app", "unit", "name", "container", "target")
-_HOST_LABELS = ("host", "instance", "node")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ class _Scale:
         ]
         self.onset = min([*ats, self.began])
         services = {pattern.service for pattern in patterns} | {
-            _service(one.reading.labels, subject) for one in moved
+            service_of(one.reading.labels, subject.services) for one in moved
         }
         said = Counter(
             (word, pattern.service)
@@ -168,7 +167,7 @@ def _of_series(moved: Sequence[Movement], scale: _Scale) -> Iterator[Candidate]:
     """Series whose names begin alike are one piece, and so are those of a service that began or ended."""
     groups: dict[tuple[str, str], list[tuple[float, Movement]]] = defaultdict(list)
     for one in moved:
-        service, host = _service(one.reading.labels, scale.subject), _host(one.reading.labels)
+        service, host = _where(one.reading.labels, scale.subject)
         named = id(one) in scale.named_ones
         if not one.weight and not named:
             continue
@@ -185,7 +184,7 @@ def _of_series(moved: Sequence[Movement], scale: _Scale) -> Iterator[Candidate]:
         labels = shown[0].reading.labels
         yield Candidate(
             "metrics", "prometheus", said(shown, len(pairs) - _SHOWN), pairs[0][0], at,
-            _service(labels, scale.subject), _host(labels),
+            *_where(labels, scale.subject),
         )  # fmt: skip
 
 
@@ -198,14 +197,9 @@ def _agrees(labels: Mapping[str, str], others: Mapping[str, str]) -> bool:
     return all(others.get(key, value) == value for key, value in labels.items())
 
 
-def _service(labels: Mapping[str, str], subject: Subject) -> str:
-    values = [labels[key] for key in _SERVICE_LABELS if labels.get(key)]
-    return next((value for value in values if value in subject.services), values[0] if values else "")
-
-
-def _host(labels: Mapping[str, str]) -> str:
-    value = next((labels[key] for key in _HOST_LABELS if labels.get(key)), "")
-    return value.rpartition(":")[0] or value
+def _where(labels: Mapping[str, str], subject: Subject) -> tuple[str, str]:
+    """The service and the host that a series is of."""
+    return service_of(labels, subject.services), next(iter(hosts_of(labels)), "")
 
 
 def _of_lines(patterns: Sequence[Pattern], scale: _Scale) -> Iterator[Candidate]:

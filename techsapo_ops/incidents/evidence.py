@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +10,8 @@ from techsapo_ops.incidents.material import Kind, Subject, Unread
 
 PACK_BYTES = 16_000
 """Bytes of evidence that people and providers see."""
+FACTS = 3
+"""Pieces that are read first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +48,12 @@ class Pack:
     def piece(self, identity: str) -> Piece | None:
         """The piece of that id."""
         return next((piece for piece in self.pieces if piece.id == identity), None)
+
+    def facts(self, count: int = FACTS, cited: Collection[str] = ()) -> tuple[Piece, ...]:
+        """The pieces to read first, none of a page: the strongest of each kind before others, and those whose
+        ids are `cited` before all.
+        """
+        seen = [piece for piece in self.pieces if piece.kind not in {"runbook", "knowledge"}]
+        order = sorted(seen, key=lambda piece: piece.id not in cited)
+        first = {piece.kind: piece for piece in reversed(order)}
+        return tuple(sorted(order, key=lambda piece: first[piece.kind] is not piece)[:count])

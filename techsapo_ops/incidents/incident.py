@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from techsapo_ops.incidents.alert import ReportedAlert, Watched, hosts_of, services_of
+from techsapo_ops.incidents.alert import ReportedAlert
+from techsapo_ops.incidents.labels import Watched, hosts_of, services_of
 from techsapo_ops.incidents.material import Earlier, Subject
 from techsapo_ops.stores.incidents.rows import (
     MOST_ALERTS,
@@ -36,10 +37,6 @@ _MOST_NAMES = 20
 """Names of alerts in an entry of a time line."""
 
 
-class TooMany(Exception):
-    """So many incidents are open that no other one is opened."""
-
-
 def updated(
     state: State,
     alerts: Sequence[ReportedAlert],
@@ -47,17 +44,18 @@ def updated(
     cooldown: timedelta,
     start: Callable[[ReportedAlert], bool],
     truncated: int = 0,
-) -> tuple[Change, ...]:
-    """What `alerts` change. `start` says which of them start an investigation by themselves. Raises TooMany.
+) -> tuple[tuple[Change, ...], int]:
+    """What `alerts` change, and how many there was no room for: in an incident, or as one more.
 
-    Nothing comes of the end of an alert that nobody knows of, nor of what was told before. The message left
-    `truncated` further alerts out, of which nothing else is known.
+    `start` says which of them start an investigation by themselves. Nothing comes of the end of an alert that
+    nobody knows of, nor of what was told before. The message left `truncated` further alerts out, of which
+    nothing else is known.
     """
     decision = _Decision(state, now, cooldown, start)
     for each in sorted(alerts, key=lambda alert: (alert.began, alert.fingerprint)):
         if each.counts:
             decision.take(each)
-    return decision.changes(truncated)
+    return decision.changes(truncated), decision.left_out.total()
 
 
 @dataclass(slots=True)
@@ -76,6 +74,8 @@ class _Decision:
         self._incidents = {i.number: i for i in sorted(state.incidents, key=lambda i: i.number)}
         self._rows = {a.fingerprint: a for a in sorted(state.alerts, key=lambda a: (a.began, a.incident))}
         self._touched: dict[int, _Touched] = {}
+        self.left_out = Counter[int]()
+        """Alerts that there was no room for, by incident; by 0 those that would have opened one."""
 
     def take(self, alert: ReportedAlert) -> None:
         """Let an alert change what it belongs to."""
@@ -95,7 +95,8 @@ class _Decision:
                 self._incidents[number],
                 tuple(touched.alerts.values()),
                 tuple(
-                    Entry(self._now, kind, _names(names, truncated)) for kind, names in touched.said.items()
+                    Entry(self._now, kind, _names(names, truncated + self.left_out[number]))
+                    for kind, names in touched.said.items()
                 ),
             )
             for number, touched in self._touched.items()
@@ -119,18 +120,22 @@ class _Decision:
             self._put(replace(row, began=alert.began, heard=self._now, ended=None), alert, kind)
             return
         opened = self._fitting(alert)
+        if opened is None and sum(i.ended is None for i in self._incidents.values()) >= MOST_OPEN:
+            self.left_out[0] += 1
+            return
         incident, kind = (opened, "joined") if opened is not None else (self._opened(alert), "opened")
         kept, room = incident.alerts < MOST_ALERTS, len(incident.subjects) < _MOST_SUBJECTS
+        self.left_out[incident.number] += not kept
         self._incidents[incident.number] = replace(
             incident,
             began=min(incident.began, alert.began),
             subjects=incident.subjects | (alert.subjects if room else frozenset()),
-            alerts=incident.alerts + 1,
+            alerts=incident.alerts + kept,
             firing=incident.firing + kept,
         )
         known = (alert.name, alert.labels, alert.summary, alert.expression, alert.pages)
         row = IncidentAlert(incident.number, alert.fingerprint, *known, alert.began, self._now)
-        self._put(row, alert, kind, kept=kept)
+        self._put(row, alert, kind if kept else None, kept=kept)
 
     def _fitting(self, alert: ReportedAlert) -> Incident | None:
         """The oldest open incident that `alert` belongs to."""
@@ -141,8 +146,6 @@ class _Decision:
         return None
 
     def _opened(self, alert: ReportedAlert) -> Incident:
-        if sum(each.ended is None for each in self._incidents.values()) >= MOST_OPEN:
-            raise TooMany
         self._last += 1
         title = alert.summary or alert.name
         return Incident(self._last, alert.began, title, alert.pages, alert.subjects)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer
@@ -28,6 +28,8 @@ ChangeKind = Literal["apply", "drift", "job", "certificate", "restart", "oom", "
 Level = Literal["error", "warning", ""]
 BEFORE = timedelta(minutes=30)
 """How long before the beginning of an alert is looked at, if nobody says otherwise."""
+AFTER = timedelta(minutes=30)
+"""How long after its beginning."""
 _STRICT = ConfigDict(extra="forbid")
 _Names = Annotated[frozenset[Label], few(100), Field(max_length=100), PlainSerializer(sorted, list[str])]
 
@@ -49,6 +51,13 @@ class Subject:
     services: _Names = frozenset()
     hosts: _Names = frozenset()
     ended: Time | None = None
+
+    def window(self, now: datetime, before: timedelta = BEFORE) -> tuple[datetime, datetime]:
+        """What is looked at: from `before` its beginning until AFTER, or as long after it where `before` is
+        longer, but no later than `now` or AFTER its end.
+        """
+        end = min(now, (self.ended or now) + AFTER, self.began + max(AFTER, before))
+        return self.began - before, end
 
 
 @dataclass(frozen=True, slots=True)

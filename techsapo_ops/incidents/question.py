@@ -23,6 +23,8 @@ MOST_CAUSES = 3
 MOST_CHECKS = 4
 NAME = "findings"
 """Name of the form."""
+LONGEST_REPLY = 8_192
+"""Tokens of a reply, thinking included. All are reserved, and few models write more before the deadline."""
 _MOST_NAMES = 30
 """Hosts, and services, that checks can be about: of a storm there are hundreds."""
 

@@ -11,6 +11,7 @@ from techsapo_ops.adapters.prometheus import Firing, Prometheus, Rule
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.catalogue.alerts import DRILL, PAGE, SEVERITIES, WATCHDOG
 from techsapo_ops.catalogue.series import NEXT, OF_THE_RULE
+from techsapo_ops.incidents.labels import Watched, hosts_of, services_of
 from techsapo_ops.incidents.material import Subject
 
 LATELY = timedelta(hours=24)
@@ -19,9 +20,6 @@ _STEP = 60.0
 _GAP = 10 * 60.0
 """Seconds for which an alert may be away and is still the same one (`techsapo:alert:episode`)."""
 _LONGEST = 500
-_NAMED = ("service", "instance", "name", "job")
-"""Labels whose value may be a service's name."""
-_HOSTS = ("host", "node", "nodename", "hostname")
 _WORD = re.compile(r"[\w.@-]+")
 
 
@@ -33,23 +31,7 @@ class Known:
 
     services: Collection[str] = ()
     hosts: Collection[str] = ()
-    watched: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-
-    def services_of(self, labels: Mapping[str, str]) -> frozenset[str]:
-        """The services that labels name."""
-        values = {
-            labels[name].removesuffix("-exporter").removeprefix("techsapo-")
-            for name in _NAMED
-            if name in labels
-        }
-        ours = {name for name in self.services if name in values}
-        return frozenset(
-            ours | {name for name, match in self.watched.items() if match.items() <= labels.items()}
-        )
-
-    def hosts_of(self, labels: Mapping[str, str]) -> frozenset[str]:
-        """The hosts that labels name."""
-        return frozenset(labels[name] for name in _HOSTS if labels.get(name))
+    watched: Watched = field(default_factory=dict)
 
     def asked(self, question: str, now: datetime) -> Subject:
         """A question in words, about the services and hosts that it names."""
@@ -134,7 +116,7 @@ def _subject(
         labels={key: harmless(value)[:_LONGEST] for key, value in labels[0].items() if key != "alertname"},
         expression=rule.query if rule is not None else "",
         summary=harmless(annotations.get("summary", annotations.get("description", "")))[:_LONGEST],
-        services=frozenset().union(*map(known.services_of, labels)),
-        hosts=frozenset().union(*map(known.hosts_of, labels)),
+        services=frozenset().union(*(services_of(each, known.watched, known.services) for each in labels)),
+        hosts=frozenset().union(*(hosts_of(each, known.services) for each in labels)),
         ended=at[1],
     )

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from techsapo_ops.catalogue.topics import plain, topics_in
-from techsapo_ops.incidents.evidence import Piece
 from techsapo_ops.incidents.findings import Claim, Findings, Link, Missing, Step
-from techsapo_ops.incidents.grounds import OBSERVED, SUPPORT, Grounds, kinds_of
+from techsapo_ops.incidents.grounds import SUPPORT, Grounds, kinds_of
 from techsapo_ops.incidents.material import Kind
 from techsapo_ops.incidents.question import MOST_CHECKS, Inquiry
 
@@ -88,6 +87,11 @@ class Verdict:
         return tuple(cause for cause in self.causes[1:] if not first.issuperset(cause.providers))
 
     @property
+    def cited(self) -> tuple[str, ...]:
+        """The evidence of the cause that is believed."""
+        return self.causes[0].evidence if self.causes and self.outcome != "not_enough_evidence" else ()
+
+    @property
     def spent(self) -> bool:
         """Whether every cause was struck out, so that only another question to the panel helps."""
         return bool(self.struck) and not self.causes
@@ -129,16 +133,6 @@ def verdict_of(findings: Sequence[Findings], inquiry: Inquiry, struck: Sequence[
         sum(len(f.invented) for f in findings),
         sum(f.refused_checks for f in findings),
     )
-
-
-def facts(verdict: Verdict, grounds: Grounds, count: int = 2) -> tuple[Piece, ...]:
-    """The pieces to show first: of different kinds, those of the verdict's cause before others."""
-    pieces = grounds.pack.pieces
-    cited = verdict.causes[0].evidence if verdict.causes and verdict.outcome != "not_enough_evidence" else ()
-    observed = [piece for piece in pieces if piece.kind in OBSERVED]
-    order = sorted(observed, key=lambda piece: (piece.id not in cited, -piece.score))
-    first = {piece.kind: piece for piece in reversed(order)}
-    return tuple(sorted(order, key=lambda piece: first[piece.kind] is not piece)[:count])
 
 
 def topics_of(cause: Claim | Cause | Struck) -> frozenset[str]:

@@ -11,18 +11,18 @@ from datetime import UTC, date, datetime
 from statistics import median
 from unittest.mock import patch
 
-from techsapo_ops.adapters.delimiting import size
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.catalogue.checks import Known
 from techsapo_ops.incidents.bundle import read_bundle
 from techsapo_ops.incidents.evidence import PACK_BYTES
 from techsapo_ops.incidents.pack import leaving, pack_of
-from techsapo_ops.incidents.question import FORM, Inquiry, Language, system_of, user_of
+from techsapo_ops.incidents.question import FORM, LONGEST_REPLY, NAME, Inquiry, Language, system_of, user_of
 from techsapo_ops.masking.masker import mask
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.providers.prices import worst_cost
-from techsapo_ops.wallbounce.providers.provider import Provider
+from techsapo_ops.wallbounce.examination.prompts import Prompt
+from techsapo_ops.wallbounce.providers.prices import worst_of_ask
+from techsapo_ops.wallbounce.providers.provider import AskForm, Provider
 from techsapo_ops.wallbounce.providers.registry import recipe
 from techsapo_ops.wallbounce.question import Question
 from tests.incidents.panels.panel_cases import BUNDLES
@@ -32,8 +32,6 @@ PRICED = date(2026, 12, 2)
 BYTES = 18_500
 """Bytes of one call: instructions, evidence and form, the median of the recorded bundles in both languages,
 to the nearest 500."""
-COUNTED = 21_000
-"""The same as the purse counts it: with what delimiting may add."""
 BYTES_PER_TOKEN = 2.5
 """Numbers, labels and times make short tokens. In the evidence of the recorded bundles, four vocabularies
 (cl100k, o200k, an older one of Anthropic's, DeepSeek's) have 2.5 to 2.6, and more in the instructions."""
@@ -85,7 +83,8 @@ def cost(panel: Sequence[Model]) -> Cost:
             sum(one.price.cost(Tokens(round(BYTES / BYTES_PER_TOKEN), written)) for one in members)
             for written in (FORM_TOKENS, FORM_TOKENS + THOUGHT_TOKENS)
         )
-        return Cost(plain, thought, sum(worst_cost(one, Question("", "en"), COUNTED) for one in members))
+        ask = AskForm(Question("", "en"), Prompt("x" * (BYTES - len(dump({}))), "", NAME, {}, LONGEST_REPLY))
+        return Cost(plain, thought, sum(worst_of_ask(one, ask) for one in members))
 
 
 def rows() -> Mapping[str, str]:
@@ -93,19 +92,17 @@ def rows() -> Mapping[str, str]:
     return {", ".join(f"`{model.name}`" for model in panel): cost(panel).cells() for panel in PANELS}
 
 
-def measured() -> tuple[float, float]:
-    """The medians, by the recorded bundles in both languages, of what BYTES and COUNTED are."""
-    sent, counted = [], []
+def measured() -> float:
+    """The median, by the recorded bundles in both languages, of what BYTES is."""
+    sent = []
     for folder in sorted(BUNDLES.iterdir()):
         pack = leaving(pack_of(read_bundle(folder), PACK_BYTES, _masked), {})
         known = Known(pack.subject.services, pack.subject.hosts)
         languages: tuple[Language, ...] = ("en", "ja")
         for language in languages:
             inquiry = Inquiry(pack, language, _masked, known)
-            texts, form = (system_of(inquiry), user_of(inquiry)), len(dump(FORM))
-            sent.append(len("".join(texts).encode()) + form)
-            counted.append(size(*texts) + form)
-    return median(sent), median(counted)
+            sent.append(Prompt(system_of(inquiry), user_of(inquiry), NAME, FORM).size)
+    return median(sent)
 
 
 def _masked(text: str) -> str:
@@ -122,4 +119,4 @@ def _provider(model: Model) -> Provider:
 
 if __name__ == "__main__":
     print(*(f"| {models} | {cells} |" for models, cells in rows().items()), sep="\n")
-    print(*measured())
+    print(measured())

@@ -13,7 +13,6 @@ from techsapo_ops.spec.models import Spec
 from tests.incidents.costs import (
     BYTES,
     BYTES_PER_TOKEN,
-    COUNTED,
     FORM_TOKENS,
     PANELS,
     PRICED,
@@ -49,7 +48,7 @@ def test_what_the_default_budget_has_room_for_is_as_the_page_says(page: str) -> 
     assert spec.investigate is not None
     purse = spec.investigate.budget_share * spec.budget.resolved_daily_usd
     assert f"${purse:.2f}" in page_text(page)
-    assert [cost(panel).reserved <= purse for panel in PANELS] == [True, False, True, False]
+    assert all(cost(panel).reserved <= purse for panel in PANELS)
     assert spec.wallbounce.tiers.basic.providers == len(PANELS[0])
 
 
@@ -69,4 +68,4 @@ def test_the_usual_panels_are_the_first_providers_of_a_new_spec() -> None:
 
 
 def test_the_bytes_of_a_call_are_the_median_of_the_recorded_bundles() -> None:
-    assert [round(each / 500) * 500 for each in measured()] == [BYTES, COUNTED]
+    assert round(measured() / 500) * 500 == BYTES

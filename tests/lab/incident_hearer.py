@@ -34,7 +34,7 @@ def main(user: str, password: str, port: int, hosts: list[str]) -> None:
             for n in range(EACH)
         ]
         read = heard_of((alert.fingerprint for alert in alerts), NOW - HOUR)
-        store.change(read, lambda state: updated(state, alerts, NOW, HOUR, lambda _: False))
+        store.change(read, lambda state: updated(state, alerts, NOW, HOUR, lambda _: False)[0])
 
     store.incidents(limit=1)
     print("ready", flush=True)

@@ -88,7 +88,7 @@ def server(asked: Callable[[], Orchestrator], place: SpecChoice | None) -> MCPSe
     ) -> Document:
         """Incidents, the newest first; with `number` one whole: alerts, time line, evidence, verdict."""
         if number is not None:
-            return look(f"{INCIDENTS}/{number}")
+            return look(f"{INCIDENTS}/{number}", leaving="true")
         return look(INCIDENTS, state=state, limit=limit)
 
     def why(
@@ -101,7 +101,7 @@ def server(asked: Callable[[], Orchestrator], place: SpecChoice | None) -> MCPSe
         span = timedelta(minutes=minutes)
         if place is not None:
             return _sent(lambda: _evidence(place, about, span))
-        return _sent(lambda: verdict_of(asked(), about, span.total_seconds(), None))
+        return _sent(lambda: verdict_of(asked(), about, span.total_seconds(), leaving=True))
 
     for work in (ask, why, incidents, alerts, health, metrics_query, search_knowledge):
         made.add_tool(work, annotations=_READS)
@@ -109,20 +109,20 @@ def server(asked: Callable[[], Orchestrator], place: SpecChoice | None) -> MCPSe
 
 
 def _evidence(place: SpecChoice, about: str, span: timedelta) -> Document:
-    from techsapo_ops.cli.incidents.looking import Deadline, looked_at, mask_of
+    from techsapo_ops.cli.incidents.looking import Deadline, looked_at, mask_of, watched_services
     from techsapo_ops.cli.incidents.why_view import value
     from techsapo_ops.cli.open_stack import open_stack
     from techsapo_ops.incidents.evidence import PACK_BYTES
-    from techsapo_ops.incidents.pack import pack_of
+    from techsapo_ops.incidents.pack import leaving, pack_of
+    from techsapo_ops.incidents.readers.services import may_leave
 
     stack = open_stack(place.open())
     now = datetime.now(UTC)
     material = looked_at(stack, about, span, now, Deadline.from_start(now.timestamp()))
     if material is None:
         return {"subject": None}
-    found: Document = json.loads(
-        json.dumps(value(pack_of(material, PACK_BYTES, mask_of(stack)), material), default=plain)
-    )
+    pack = leaving(pack_of(material, PACK_BYTES, mask_of(stack)), may_leave(watched_services(stack)))
+    found: Document = json.loads(json.dumps(value(pack, material), default=plain))
     return found
 
 

@@ -18,6 +18,7 @@ from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.gather import Reader, gather, reason
 from techsapo_ops.incidents.knowledge import OwnKnowledge
+from techsapo_ops.incidents.labels import services_of
 from techsapo_ops.incidents.material import Material, Subject
 from techsapo_ops.incidents.readers.prometheus import PrometheusSeries
 from techsapo_ops.incidents.readers.services import service_readers, watched
@@ -34,8 +35,6 @@ from techsapo_ops.watch.evidence.own import own_readers
 from techsapo_ops.watch.secrets import scrubber_of
 
 HOUR = timedelta(hours=1)
-AFTER = timedelta(minutes=30)
-"""How long after the beginning of an alert is looked at."""
 ANSWERED = 5.0
 """Seconds from the start of the process to its answer: who waits counts what Python takes to start, too."""
 _STARTING = 2.0
@@ -76,9 +75,8 @@ def looked_at(
     subject = _subject(stack, about, since, now, deadline.left(_SUBJECT))
     if subject is None:
         return None
-    end = min(now, (subject.ended or now) + AFTER, subject.began + max(AFTER, since))
     seconds = deadline.left()
-    return gather(subject, subject.began - since, end, readers_of(stack, seconds), seconds)
+    return gather(subject, *subject.window(now, since), readers_of(stack, seconds), seconds)
 
 
 def mask_of(stack: Stack) -> Callable[[str], str]:
@@ -89,14 +87,14 @@ def mask_of(stack: Stack) -> Callable[[str], str]:
         return Masker("secrets").mask
 
 
-def services_of(stack: Stack) -> tuple[InvestigatedService, ...]:
+def watched_services(stack: Stack) -> tuple[InvestigatedService, ...]:
     """The team's own services."""
     return stack.spec.investigate.services if stack.spec.investigate is not None else ()
 
 
 def readers_of(stack: Stack, seconds: float) -> Mapping[str, Reader]:
     """All readers of this host by the names of their sources; `seconds` is how long an answer may take."""
-    services, readers = services_of(stack), dict[str, Reader]()
+    services, readers = watched_services(stack), dict[str, Reader]()
     if (prometheus := prometheus_of(stack, seconds)) is not None:
         readers["Prometheus"] = PrometheusSeries(prometheus, watched(services))
     readers |= own_readers(stack)
@@ -128,7 +126,8 @@ def _subject(stack: Stack, about: str, since: timedelta, now: datetime, seconds:
         raise unknown(msg("alert"), about, alerts_of(stack.spec))
     rule = alert_rule(stack.spec, entry, ())
     labels, summary = rule["labels"], entry.summary[stack.spec.locale]
-    return Subject(now, about, labels, rule["expr"], summary, services=known.services_of(labels))
+    services = services_of(labels, known.watched, known.services)
+    return Subject(now, about, labels, rule["expr"], summary, services=services)
 
 
 def _alert(stack: Stack, prometheus: Prometheus, about: str, now: datetime) -> Subject | None:
@@ -170,4 +169,4 @@ def _is_name(about: str) -> bool:
 def _known(stack: Stack) -> Known:
     topology = stack.topology
     names = {name for service in topology.services for name in (service.name, service.kind)}
-    return Known(names, stack.spec.hosts.keys(), watched(services_of(stack)))
+    return Known(names, stack.spec.hosts.keys(), watched(watched_services(stack)))

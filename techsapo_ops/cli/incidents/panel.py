@@ -17,13 +17,16 @@ Mask = Callable[[str], str]
 INVESTIGATE = "/api/v1/incidents/investigate"
 
 
-def verdict_of(asked: Orchestrator, about: str, since: float, material: Material | None) -> dict[str, Any]:
-    """What the panel of a running app says of the alert, incident or question `about`.
+def verdict_of(
+    asked: Orchestrator, about: str, since: float, material: Material | None = None, **options: bool
+) -> dict[str, Any]:
+    """What a running app says of the alert, incident or question `about`: the panel's verdict, which is asked
+    for where there is none, unless the `options` of the request say otherwise (`ask`, `leaving`).
 
     `material` was read here; None lets the app read what it can see, from `since` seconds before the
     beginning. Raises OpsError with what the app said instead.
     """
-    body: dict[str, Any] = {"about": about, "since": since}
+    body: dict[str, Any] = {"about": about, "since": since, **options}
     if material is not None:
         body["material"] = material_json(material)
     return post(asked, INVESTIGATE, body)

@@ -16,7 +16,7 @@ from techsapo_ops.cli.app.orchestrator import CaFileOption, UrlOption, orchestra
 from techsapo_ops.cli.arguments import completes, span_of
 from techsapo_ops.cli.incidents import why_view
 from techsapo_ops.cli.incidents.incident import Given, lines_of
-from techsapo_ops.cli.incidents.looking import ANSWERED, Deadline, looked_at, services_of
+from techsapo_ops.cli.incidents.looking import ANSWERED, Deadline, looked_at, watched_services
 from techsapo_ops.cli.incidents.panel import sent_of, verdict_of
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
@@ -25,6 +25,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.bundle import read_bundle, write_bundle
 from techsapo_ops.incidents.evidence import PACK_BYTES
 from techsapo_ops.incidents.pack import masked, pack_of
+from techsapo_ops.incidents.readers.services import may_leave
 from techsapo_ops.masking.masker import Masker, mask
 from techsapo_ops.messages import msg
 
@@ -140,7 +141,9 @@ def why(
             exit_code=2,
         )
     if given.checked(about) or url is not None or about.isdecimal():  # incidents are the app's
-        _of_app(orchestrator(url, place, ca_file), about, span, given, out)
+        asked_app = orchestrator(url, place, ca_file)
+        say = partial(verdict_of, asked_app, about, span.total_seconds(), ask=not no_ask)
+        _of_app(asked_app, about, say, given, out)
         return
     now = datetime.now(UTC)
     stack: Stack | None = None
@@ -171,7 +174,7 @@ def why(
         out.data("")
         _show(asked, out)
     if stack is not None:
-        for service in services_of(stack):
+        for service in watched_services(stack):
             if service.owner is not None and service.name in material.subject.services:
                 out.say(msg("owner of {service}: {owner}", service=service.name, owner=service.owner))
         alert = material.subject.alert
@@ -190,11 +193,10 @@ def _mask(stack: Stack | None) -> Callable[[str], str]:
 def _sent(stack: Stack | None, material: Material) -> str:
     """As the app sends it: of a bundle as if nothing but patterns might leave."""
     level: MaskLevel = "personal" if stack is None else stack.spec.wallbounce.mask
-    services = () if stack is None else services_of(stack)
-    may_leave = {service.name: service.may_leave for service in services}
+    services = () if stack is None else watched_services(stack)
     language = "en" if stack is None else stack.spec.locale
     pack = pack_of(material, PACK_BYTES, partial(mask, level=level))
-    return sent_of(pack, may_leave, language, Masker(level).mask)
+    return sent_of(pack, may_leave(services), language, Masker(level).mask)
 
 
 def _asked(
@@ -208,10 +210,12 @@ def _asked(
         return None
 
 
-def _of_app(asked: Orchestrator, about: str, since: timedelta, given: Given, out: Output) -> None:
+def _of_app(
+    asked: Orchestrator, about: str, say: Callable[[], dict[str, Any]], given: Given, out: Output
+) -> None:
     """What the app says of `about`, after it was given something where it was."""
     if not given.checked(about):
-        _show(verdict_of(asked, about, since.total_seconds(), None), out, about)
+        _show(say(), out, about)
         return
     incident = harmless_values(given.add_to(asked, int(about)))
     if out.as_json:
@@ -220,7 +224,7 @@ def _of_app(asked: Orchestrator, about: str, since: timedelta, given: Given, out
     if given.resolve is not None:
         out.data(msg("incident {number} has ended: {cause}", number=about, cause=incident["cause"]))
         return
-    _show(verdict_of(asked, about, since.total_seconds(), None), out, about)
+    _show(say(), out, about)
     if incident["investigation"] == "due":
         out.say(msg("no cause is left, so the providers are asked again; look again in a minute"))
 

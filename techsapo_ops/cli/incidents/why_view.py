@@ -12,7 +12,6 @@ from techsapo_ops.incidents.evidence import Pack, Piece
 from techsapo_ops.incidents.material import Material, Subject
 from techsapo_ops.messages import joined, msg
 
-FACTS = 3
 _LONGEST_FACT = 160
 _MOST_LINES = 6
 """Lines of a piece; --json has all."""
@@ -23,7 +22,7 @@ def lines(pack: Pack, now: datetime) -> Iterator[str]:
     yield sentence(pack.subject, now)
     if not pack.pieces:
         yield msg("nothing unusual was seen")
-    for number, piece in enumerate(facts(pack), 1):
+    for number, piece in enumerate(pack.facts(), 1):
         yield msg("  {number}. {fact} [{id}]", number=number, fact=_fact(piece), id=piece.id)
     for piece in pack.pieces:
         yield ""
@@ -49,17 +48,6 @@ def sentence(subject: Subject, now: datetime) -> str:
         ended = f"{subject.ended.astimezone():%H:%M}"
         return msg("{said} (from {began} to {ended})", said=said, began=began, ended=ended)
     return msg("{said} (since {began}, for {age})", said=said, began=began, age=age(subject.began, now))
-
-
-def facts(pack: Pack) -> tuple[Piece, ...]:
-    """The three pieces to read first: the strongest, no two of one kind as long as there are others."""
-    first = {
-        piece.kind: piece for piece in reversed(pack.pieces) if piece.kind not in {"runbook", "knowledge"}
-    }
-    order = {piece.id: number for number, piece in enumerate(pack.pieces)}
-    chosen = sorted(first.values(), key=lambda piece: order[piece.id])[:FACTS]
-    rest = [piece for piece in pack.pieces if piece not in chosen]
-    return tuple(sorted((*chosen, *rest[: FACTS - len(chosen)]), key=lambda piece: order[piece.id]))
 
 
 def sources(pack: Pack) -> str:

@@ -28,6 +28,11 @@ def watched(services: Sequence[InvestigatedService]) -> Mapping[str, Mapping[str
     return {service.name: service.match for service in services}
 
 
+def may_leave(services: Sequence[InvestigatedService]) -> Mapping[str, str]:
+    """By service what of its logs may be sent to providers."""
+    return {service.name: service.may_leave for service in services}
+
+
 def service_readers(
     services: Sequence[InvestigatedService], folder: Path, runner: Runner
 ) -> Iterator[tuple[str, Reader]]:

@@ -69,10 +69,13 @@ class AlertsBody(
 
 
 class AcceptedAlertsBody(Body):
-    """`ignored` alerts change nothing: tests, drills, and signs of life."""
+    """`ignored` alerts change nothing: tests, drills, and signs of life. `left_out` of the `alerts` are in no
+    incident, as there is no room.
+    """
 
     alerts: int
     ignored: int
+    left_out: int
     incidents: Annotated[list[int], Field(description="Those that the alerts opened or changed.")]
 
 
@@ -175,6 +178,12 @@ class AskedBody(BaseModel):
     since: Annotated[
         float, Field(ge=60, le=7 * 86_400, description="Seconds before its beginning that are looked at.")
     ] = 1800
+    ask: Annotated[
+        bool, Field(description="Whether the panel is asked where there is no verdict; else: the evidence.")
+    ] = True
+    leaving: Annotated[
+        bool, Field(description="Whether the evidence is only what may be sent to providers (`may_leave`).")
+    ] = False
     material: Annotated[
         dict[str, Any] | None, Field(description="As in a bundle. Default: what this instance can read.")
     ] = None

@@ -11,7 +11,6 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from techsapo_ops.adapters.mac import same
-from techsapo_ops.incidents.incident import TooMany
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.bodies.base import Body, problem_responses
 from techsapo_ops.serve.bodies.incidents import (
@@ -153,9 +152,15 @@ def _reading(gate: Gate, desk: Desk | None) -> APIRouter:
         response_model=WholeIncidentBody,
         responses=_READ,
     )
-    async def incident(request: Request, number: str) -> Response:
+    async def incident(
+        request: Request,
+        number: str,
+        leaving: Annotated[
+            bool, Query(description="Only evidence that may be sent to providers (`may_leave`).")
+        ] = False,
+    ) -> Response:
         await gate.admit_monitor(request, "ask")
-        return json_response(await _asked(desk, lambda d: d.whole(_whole(number))))
+        return json_response(await _asked(desk, lambda d: d.whole(_whole(number), leaving=leaving)))
 
     return router
 
@@ -180,9 +185,6 @@ async def _asked(desk: Desk | None, do: Callable[[Desk], T]) -> T:
         return await asyncio.to_thread(do, desk)
     except Away as error:
         raise _away(error) from None
-    except TooMany:
-        detail = msg("too many incidents are open already")
-        raise Problem(503, "overloaded", detail, retry_after=RETRY_AFTER) from None
 
 
 def _away(error: Away) -> Problem:

@@ -42,19 +42,21 @@ class Questions:
         """The panel's verdict. Raises Problem for what there is not, and Away."""
         pack, drawn = await asyncio.to_thread(self._known, body)
         asked = self.investigation
-        if drawn is None:
+        sent = asked.leaving(pack)
+        if drawn is None and body.ask:
             account = Account.of(asked.purse.spending, caller.key, request_id)
             until = asked.now() + timedelta(seconds=self.deadline)
-            drawn = await asked.drawn(asked.leaving(pack), (), request_id, account, until)
+            drawn = await asked.drawn(sent, (), request_id, account, until)
             who = {"user": caller.user, "key_id": caller.key.id if caller.key is not None else None}
             asked.purse.trail.investigated(account, request_id, drawn.verdict.outcome, **who)
+        pack = sent if body.leaving else pack
         shown = () if body.material is not None else seen_lines(pack)
-        lines = [*shown, *lines_of(asked.leaving(pack), drawn, asked.language)]
+        lines = [*shown, *(lines_of(sent, drawn) if drawn is not None else ())]
         return InquiryBody(
             request_id=request_id,
             text="\n".join(in_language(line, asked.language) for line in lines),
-            outcome=drawn.verdict.outcome,
-            verdict=document_of(drawn),
+            outcome=drawn.verdict.outcome if drawn is not None else "evidence_only",
+            verdict=document_of(drawn) if drawn is not None else {},
             evidence=document_of(pack),
         )
 
@@ -69,8 +71,7 @@ class Questions:
         if body.material is not None:
             return asked.pack(_material(body.material)), None
         subject = self._subject(about, now, since)
-        start, end = subject.began - since, min(now, (subject.ended or now) + since)
-        return asked.pack(asked.gather(subject, start, end)), None
+        return asked.pack(asked.gather(subject, *subject.window(now, since))), None
 
     def _subject(self, about: str, now: datetime, since: timedelta) -> Subject:
         if self.prometheus is not None and about.isidentifier():

@@ -9,11 +9,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import structlog
+
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.catalogue.checks import checks
 from techsapo_ops.catalogue.translations import Language
 from techsapo_ops.incidents.alert import Listener, ReportedAlert, one_line
+from techsapo_ops.incidents.evidence import Pack
 from techsapo_ops.incidents.incident import updated
+from techsapo_ops.incidents.labels import Watched
 from techsapo_ops.incidents.verdict import Struck
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.bodies.incidents import (
@@ -34,8 +38,19 @@ from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.incidents.story import Mask, Story, text_of
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.investigate import Investigate
-from techsapo_ops.stores.incidents.rows import MOST_ENTRIES, PLAIN, Change, Entry, EntryKind, Event, Incident
+from techsapo_ops.stores.incidents.rows import (
+    MOST_ENTRIES,
+    PLAIN,
+    Change,
+    Entry,
+    EntryKind,
+    Event,
+    Incident,
+    State,
+)
 from techsapo_ops.stores.incidents.store import IncidentStore, heard_of, incidents_table, of_alert
+
+log = structlog.get_logger()
 
 LONGEST_AGO = timedelta(days=30)
 """How old an event may be that somebody tells of."""
@@ -54,10 +69,12 @@ class Desk:
     mask: Mask
     wake: Callable[[], None] = lambda: None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    watched: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    watched: Watched = field(default_factory=dict)
+    leaving: Callable[[Pack], Pack] = lambda pack: pack
+    """What of the evidence may be sent to providers."""
 
     def hear(self, body: AlertsBody) -> AcceptedAlertsBody:
-        """Let alerts open, change and end incidents. Raises TooMany."""
+        """Let alerts open, change and end incidents, as far as there is room."""
         now, told = self.now(), body.root
         posted: Sequence[PostedAlert] = told.alerts if isinstance(told, WebhookBody) else told
         group, truncated = (told.group, told.truncated) if isinstance(told, WebhookBody) else ("", 0)
@@ -67,14 +84,22 @@ class Desk:
         read = heard_of((alert.fingerprint for alert in alerts), now - cooldown)
         every = self.settings.start == "all"
 
-        def decide(state: Any) -> Sequence[Change]:
-            return updated(state, alerts, now, cooldown, lambda a: every or a.pages, truncated)
+        left_out = 0
+
+        def decide(state: State) -> Sequence[Change]:
+            nonlocal left_out
+            changes, left_out = updated(state, alerts, now, cooldown, lambda a: every or a.pages, truncated)
+            return changes
 
         changes = self.store.change(read, decide) if alerts else ()
+        if left_out:
+            log.warning("Alerts are in no incident: there is no room", alerts=left_out)
         if any(change.incident.investigation == "due" for change in changes):
             self.wake()
         numbers = sorted(change.incident.number for change in changes)
-        return AcceptedAlertsBody(alerts=len(alerts), ignored=len(posted) - len(alerts), incidents=numbers)
+        return AcceptedAlertsBody(
+            alerts=len(alerts), ignored=len(posted) - len(alerts), left_out=left_out, incidents=numbers
+        )
 
     def note(self, body: EventBody, author: str) -> StoredEventBody:
         """Keep an event. Raises Problem for one that is older than LONGEST_AGO, or is still to come."""
@@ -147,10 +172,14 @@ class Desk:
             raise unknown(number)
         return incident
 
-    def whole(self, number: int) -> WholeIncidentBody:
-        """An incident with its alerts and its time line. Raises Problem where there is none."""
+    def whole(self, number: int, *, leaving: bool = False) -> WholeIncidentBody:
+        """An incident with its alerts and its time line, of whose evidence there is only what may be sent to
+        providers if `leaving`. Raises Problem where there is none.
+        """
         incident = self.found(number)
         members, timeline = self.store.alerts(number), self.store.entries(number)
+        if leaving:
+            timeline = tuple(self._sent(entry) for entry in timeline)
         return WholeIncidentBody(
             **_incident_body(incident).document(),
             members=[IncidentAlertBody.model_validate(_shown(each)) for each in members],
@@ -183,6 +212,12 @@ class Desk:
         if body.investigation == "due":
             self.wake()
         return body
+
+    def _sent(self, entry: Entry) -> Entry:
+        if entry.kind != "evidence":
+            return entry
+        pack = Story.of((entry,)).pack
+        return replace(entry, text="" if pack is None else text_of(self.leaving(pack)))
 
     def _detailed(self, kind: EntryKind, detail: Mapping[str, str], author: str) -> Entry:
         return Entry(self.now(), kind, json.dumps(detail, ensure_ascii=False), author)

@@ -17,12 +17,12 @@ import structlog
 from techsapo_ops.catalogue.checks import Known
 from techsapo_ops.catalogue.translations import Language, in_language
 from techsapo_ops.errors import OpsError
-from techsapo_ops.incidents.alert import Watched
 from techsapo_ops.incidents.bundle import bounded
 from techsapo_ops.incidents.evidence import Pack
 from techsapo_ops.incidents.incident import earlier, subject_of
-from techsapo_ops.incidents.material import BEFORE, Material, Subject
+from techsapo_ops.incidents.labels import Watched
 from techsapo_ops.incidents.material import Change as EvidenceChange
+from techsapo_ops.incidents.material import Material, Subject
 from techsapo_ops.incidents.question import Inquiry
 from techsapo_ops.incidents.verdict import Struck, verdict_of
 from techsapo_ops.masking.masker import Masker
@@ -159,9 +159,8 @@ class Investigation:
 
     def evidence(self, incident: Incident) -> Pack:
         """What is seen, without any model. Blocks."""
-        now = self.now()
         subject = subject_of(incident, self.store.alerts(incident.number), self.watched)
-        start, end = incident.began - BEFORE, min(now, incident.ended or now)
+        start, end = subject.window(self.now())
         resolved = self.store.incidents(incidents_table().c.cause.is_not(None), limit=_MOST_RESOLVED)
         own = Material(
             subject,

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from techsapo_ops.catalogue.translations import Language, in_language
 from techsapo_ops.incidents.evidence import Pack, Piece
 from techsapo_ops.incidents.findings import Missing
 from techsapo_ops.incidents.material import Kind
-from techsapo_ops.incidents.question import Inquiry
-from techsapo_ops.incidents.verdict import facts
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.serve.incidents.story import Drawn
 from techsapo_ops.stores.incidents.rows import Incident
 
-FACTS = 3
 LONGEST = 160
 """Characters of a fact: two or three lines of a phone."""
 _MOST_UNREAD = 3
@@ -38,19 +35,19 @@ def first_message(incident: Incident, pack: Pack, language: Language) -> str:
 
 def seen_lines(pack: Pack) -> tuple[str, ...]:
     """Three facts, and what was looked at."""
-    return (*map(_fact, _of_each_kind(pack.pieces)), _looked_at(pack))
+    return (*map(_fact, pack.facts()), _looked_at(pack))
 
 
 def verdict_message(incident: Incident, pack: Pack, drawn: Drawn, language: Language) -> str:
     """One sentence, two facts, the next check, and who else thinks otherwise."""
-    said, *lines = lines_of(pack, drawn, language)
+    said, *lines = lines_of(pack, drawn)
     return _text((msg("Incident {number}: {said}", number=incident.number, said=said), *lines), language)
 
 
-def lines_of(pack: Pack, drawn: Drawn, language: Language) -> tuple[str, ...]:
+def lines_of(pack: Pack, drawn: Drawn) -> tuple[str, ...]:
     """The same, without the incident."""
     verdict = drawn.verdict
-    lines = [sentence_of(drawn), *map(_fact, facts(verdict, Inquiry(pack, language, str).grounds))]
+    lines = [sentence_of(drawn), *map(_fact, pack.facts(2, verdict.cited))]
     if verdict.checks:
         lines.append(msg("Next check: {command}", command=shlex.join(verdict.checks[0].argv)))
     for other in verdict.dissent[:1]:
@@ -110,13 +107,6 @@ def _fact(piece: Piece) -> str:
     line = next(iter(lines), "")
     cut = line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
     return f"• [{piece.id}] {cut}"
-
-
-def _of_each_kind(pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """The strongest pieces: one of each kind that was observed, then the next ones."""
-    observed = [piece for piece in pieces if piece.kind not in {"runbook", "knowledge"}]
-    first = {piece.kind: piece for piece in reversed(observed)}
-    yield from sorted(observed, key=lambda piece: first[piece.kind] is not piece)[:FACTS]
 
 
 def _looked_at(pack: Pack) -> str:

@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 
 from techsapo_ops.incidents.findings import Findings, findings_of
-from techsapo_ops.incidents.question import FORM, NAME, Inquiry, system_of, user_of
+from techsapo_ops.incidents.question import FORM, LONGEST_REPLY, NAME, Inquiry, system_of, user_of
 from techsapo_ops.incidents.rules import findings_by_rules
 from techsapo_ops.masking.masker import Masker
 from techsapo_ops.messages import msg
@@ -81,7 +81,7 @@ class Panel:
         providers = real or list(chosen)
         if not providers:
             return Opinions((rules,), declined=msg("no provider answers questions about incidents"))
-        prompt = Prompt(system_of(inquiry), user_of(inquiry), NAME, FORM)
+        prompt = Prompt(system_of(inquiry), user_of(inquiry), NAME, FORM, LONGEST_REPLY)
         question = Question(prompt.user, inquiry.language, request_id, masker)
         context = AnalysisContext(self._tier, self._tell, purse)
         ask = AskForm(question, prompt, context=context, limit=until - clock())

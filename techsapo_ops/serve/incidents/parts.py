@@ -24,7 +24,7 @@ from techsapo_ops.incidents.pack import leaving, pack_of
 from techsapo_ops.incidents.readers.files import open_log
 from techsapo_ops.incidents.readers.prometheus import PrometheusSeries
 from techsapo_ops.incidents.readers.runbook import OwnRunbooks
-from techsapo_ops.incidents.readers.services import service_readers, watched
+from techsapo_ops.incidents.readers.services import may_leave, service_readers, watched
 from techsapo_ops.incidents.subject import Known
 from techsapo_ops.masking.masker import Masker, mask
 from techsapo_ops.messages import msg
@@ -93,7 +93,7 @@ def open_incidents(
     server = audit_server(spec.mysql, options.authorities.mysql, options.audit_members)
     store = IncidentStore(server, options.data / "audit.sqlite")
     teams = watched(settings.services)
-    may_leave = {service.name: service.may_leave for service in settings.services}
+    sent = partial(leaving, may_leave=may_leave(settings.services))
     deadline = seconds(settings.deadline)
     daily = settings.budget_share * spec.budget.resolved_daily_usd
     masked = partial(mask, level=options.mask)
@@ -107,7 +107,7 @@ def open_incidents(
         partial(Masker, options.mask),
         spec.locale,
         messenger=messenger_of(settings),
-        leaving=lambda pack: leaving(pack, may_leave),
+        leaving=sent,
         page=lambda: options.page_facts().incidents,
         watched=teams,
     )
@@ -120,7 +120,7 @@ def open_incidents(
         return None if known is None else [(each.episode.labels, each.by) for each in known]
 
     runner = Runner(store, investigation, timedelta(seconds=deadline), options.instance, held)
-    desk = Desk(store, settings, spec.locale, masked, wake=runner.wake, watched=teams)
+    desk = Desk(store, settings, spec.locale, masked, wake=runner.wake, watched=teams, leaving=sent)
     return Incidents(store, replace(questions, desk=desk), desk, runner)
 
 

@@ -50,7 +50,7 @@ def dashboard_json(spec: Spec, dashboard: Dashboard) -> str:
         "time": {"from": "now-3h", "to": "now"},
         "links": [_other_dashboards(locale)],
         "templating": {"list": _variables(dashboard, locale)},
-        "annotations": {"list": [_alert_annotation(locale)]},
+        "annotations": {"list": [_alert_annotation(locale), _apply_annotation(locale)]},
         "panels": _panels(spec, dashboard),
     }
     return to_json(value, indent=2) + "\n"
@@ -119,6 +119,20 @@ def _alert_annotation(locale: str) -> dict[str, Any]:
         "expr": 'ALERTS{alertstate="firing",severity=~"critical|warning",next=""}',
         "titleFormat": "{{alertname}}",
         "textFormat": "{{severity}} {{instance}}",
+    }
+
+
+def _apply_annotation(locale: str) -> dict[str, Any]:
+    """A mark at the end of each apply: all values of its series are that time, of which Grafana makes one."""
+    return {
+        "name": "適用" if locale == "ja" else "Applies",
+        "datasource": _DATASOURCE,
+        "enable": True,
+        "iconColor": "blue",
+        "expr": "1000 * max by (number, user, command, result) (techsapo_apply_timestamp_seconds)",
+        "useValueForTime": True,
+        "titleFormat": "@{{number}}",
+        "textFormat": "{{command}} {{user}} {{result}}",
     }
 
 

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Literal
 
 MOST_OPEN = 500
-"""Incidents that are open at once; what would open another is refused, for it to be sent again."""
+"""Incidents that are open at once; alerts that would open another are left out until they are sent again."""
 MOST_ALERTS = 1000
-"""Alerts of one incident that are kept; further ones are counted."""
+"""Alerts of one incident; further ones are left out: nobody would know which of them were counted."""
 MOST_ENTRIES = 500
 """Entries of a time line from which on it takes none that people or alerts could add without an end."""
 LONGEST_TEXT = 400_000

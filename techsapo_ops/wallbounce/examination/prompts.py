@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from techsapo_ops.adapters.delimiting import delimited, escaped
+from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Critique, Peer, Tokens
 from techsapo_ops.wallbounce.question import KNOWLEDGE, Language, Passage, Question
 
@@ -22,12 +24,20 @@ Schema = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One call to a language model. `schema` is the JSON Schema of the reply, `name` its name."""
+    """One call to a language model. `schema` is the JSON Schema of the reply, `name` its name, `longest` the
+    most tokens of it, thinking included, where the provider takes more.
+    """
 
     system: str
     user: str
     name: str
     schema: Schema
+    longest: int = sys.maxsize
+
+    @property
+    def size(self) -> int:
+        """Bytes of everything that is sent, the schema too."""
+        return len(f"{self.system}{self.user}".encode(errors="surrogatepass")) + len(dump(self.schema))
 
 
 def _object(**properties: Schema) -> Schema:

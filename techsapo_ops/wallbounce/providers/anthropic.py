@@ -181,7 +181,7 @@ class Agent(LanguageModel):
         async with self._free:
             try:
                 async for message in sdk.query(
-                    prompt=user, options=self._options(sdk, system, stderr.append)
+                    prompt=user, options=self._options(sdk, system, stderr.append, tally.longest)
                 ):
                     if isinstance(message, sdk.ResultMessage):
                         result = message
@@ -204,7 +204,7 @@ class Agent(LanguageModel):
             raise refusal()
         return Completion(result.result or "", tally.tokens, result.stop_reason != "max_tokens")
 
-    def _options(self, sdk: Any, system: str, stderr: Callable[[str], None]) -> Any:
+    def _options(self, sdk: Any, system: str, stderr: Callable[[str], None], longest: int) -> Any:
         return sdk.ClaudeAgentOptions(
             model=self.model,
             system_prompt=system,
@@ -220,7 +220,7 @@ class Agent(LanguageModel):
             env={
                 "ANTHROPIC_API_KEY": "",  # else the key would be billed in place of the subscription
                 "ANTHROPIC_AUTH_TOKEN": "",
-                "CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(self.max_output_tokens),
+                "CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(min(longest, self.max_output_tokens)),
                 "CLAUDE_CODE_MAX_RETRIES": "0",  # Guarded makes failed calls again
                 "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -9,7 +10,6 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
-from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.adapters.model_reply import readable, well_formed
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.catalogue.vendors import CHAT_ANSWER
@@ -35,7 +35,7 @@ from techsapo_ops.wallbounce.providers.provider import (
 )
 from techsapo_ops.wallbounce.question import Question
 
-CUT_OFF = msg("the answer was cut off; raise max_output_tokens")
+CUT_OFF = msg("the answer was cut off; raise max_output_tokens, or lower effort")
 _LONGEST_MESSAGE = 200
 _LONGEST_VERSION = 128
 _MOST_TOKENS = 2**31 - 1
@@ -62,12 +62,14 @@ class Completion:
 class Tally:
     """What the vendor has counted of one call so far: it bills that, whatever becomes of the answer.
 
-    `billed_usd` is what it says that it charges for the call, None where it says nothing. `version` is its
-    name for the model that answers, "" where it says none.
+    `billed_usd` is what it says that it charges for the call, None where it says nothing; `longest` are the
+    most tokens of an answer that it was asked for. `version` is its name for the model that answers, "" where
+    it says none.
     """
 
     tokens: Tokens | None = None
     billed_usd: float | None = None
+    longest: int = sys.maxsize
     version: str = ""
 
     @property
@@ -174,7 +176,8 @@ class LanguageModel(ABC):
         started = time.perf_counter()
         user = well_formed(prompt.user)
         sent = prompt if user is prompt.user else replace(prompt, user=user)
-        tally, size = Tally(), _size(sent)
+        size = sent.size
+        tally = Tally(longest=min(prompt.longest, self.max_output_tokens))
         try:
             reply = await self.complete(sent, ask.question, tally)
         except ProviderError as error:
@@ -192,11 +195,11 @@ class LanguageModel(ABC):
         """USD of a call that sent `size` bytes: as the vendor says, else as counted, else the most it can be
         where it had begun.
         """
-        most = self.price.most(size, self.max_output_tokens)
+        most = self.price.most(size, tally.longest)
         counted = most if began else 0.0
         if tally.tokens is not None:
             counted = self.price.cost(tally.tokens)
-        return booked(tally.billed_usd, counted, max(most, WORST_CASE.most(size, self.max_output_tokens)))
+        return booked(tally.billed_usd, counted, max(most, WORST_CASE.most(size, tally.longest)))
 
     def _clean(self, message: str) -> str:
         """`message` on one short line and without the key, which some servers echo."""
@@ -247,8 +250,3 @@ def tokens_of(
         return None
     known = min(cached, read)
     return Tokens(read, written, known, min(cache_written, read - known), min(thinking, written))
-
-
-def _size(prompt: Prompt) -> int:
-    """Bytes of everything that is sent, the schema too."""
-    return len(prompt.system.encode()) + len(prompt.user.encode()) + len(dump(prompt.schema))

@@ -20,7 +20,15 @@ from techsapo_ops.catalogue.vendors import bare, model_of
 from techsapo_ops.spec.models.providers import Price as PriceSpec
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.examination.shown import MAX_SHOWN, shown
-from techsapo_ops.wallbounce.providers.provider import Ask, AskRevision, Price, Provider, Rates, answer_size
+from techsapo_ops.wallbounce.providers.provider import (
+    Ask,
+    AskForm,
+    AskRevision,
+    Price,
+    Provider,
+    Rates,
+    answer_size,
+)
 from techsapo_ops.wallbounce.question import Question
 
 _MINUTE = 60
@@ -117,6 +125,8 @@ def _rate(price: Any, above: int) -> float | None:
 
 PROMPT_OVERHEAD = 6_000
 """Bytes that instructions and schema add to a prompt, generously."""
+FRAME = 1_000
+"""Tokens that a vendor may count beside what is sent: roles, and its own words about the schema."""
 BYTES_PER_TOKEN = 8
 """Bytes that one output token stands for when it is shown to others; Japanese has about 3, long words 6.
 
@@ -135,7 +145,10 @@ def worst_cost(provider: Provider, question: Question, shown: int = 0) -> float:
 
 
 def worst_of_ask(provider: Provider, ask: Ask) -> float:
-    """Most that a call with `ask` can cost."""
+    """Most that a call with `ask` can cost; of a form all that is sent is known."""
+    if isinstance(ask, AskForm):
+        longest = min(ask.prompt.longest, provider.max_output_tokens)
+        return provider.price.most(ask.prompt.size + FRAME, longest)
     return worst_cost(provider, ask.question, ask.shown)
 
 

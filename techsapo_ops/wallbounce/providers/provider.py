@@ -9,7 +9,6 @@ from operator import attrgetter
 from typing import ClassVar, Protocol
 
 from techsapo_ops.adapters.delimiting import size
-from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.wallbounce.answers import Answer, Critique, Grades, Peer, Tokens
 from techsapo_ops.wallbounce.context import AnalysisContext, Phase
 from techsapo_ops.wallbounce.examination.prompts import Prompt
@@ -47,11 +46,6 @@ class AskForm(AskAnswer):
     """
 
     prompt: Prompt
-
-    @property
-    def shown(self) -> int:
-        """Bytes that are sent beside the question."""
-        return size(self.prompt.system) + len(dump(self.prompt.schema))
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,7 +236,7 @@ class Reading:
         if self._usage:
             tokens = self._model.counts.tokens(self._usage)
             if longest and tokens is not None and self._finish is None and tokens.output == 0:
-                tokens = replace(tokens, output=self._model.max_output_tokens)
+                tokens = replace(tokens, output=min(tally.longest, self._model.max_output_tokens))
             tally.tokens, tally.billed_usd = tokens, self._model.bill(self._usage)
 
 

@@ -245,7 +245,10 @@ class WiredModel(ReadModel):
         if len(tried) > 1:
             self._form = form
         if not reply.complete and not reply.text.strip() and not reply.why:
-            spent = msg("the model used all tokens for thinking and gave no answer; raise max_output_tokens")
+            spent = msg(
+                "the model used all tokens for thinking and gave no answer; raise max_output_tokens, "
+                "or lower effort"
+            )
             raise ProviderError(FailureKind.BAD_ANSWER, spent, cause=Cause.CUT_OFF, began=True)
         return reply
 
@@ -261,7 +264,8 @@ class WiredModel(ReadModel):
     def _body(self, prompt: Prompt, form: Form) -> dict[str, Any]:
         """What all calls for such a reply hold: their system and user stay open."""
         tables = [self.body, self.schema if form.structured else {}, self.streaming if self.stream else {}]
-        values = {MODEL: self.model, LIMIT: self.max_output_tokens, NAME: prompt.name, SCHEMA: prompt.schema}
+        limit = min(prompt.longest, self.max_output_tokens)
+        values = {MODEL: self.model, LIMIT: limit, NAME: prompt.name, SCHEMA: prompt.schema}
         body: dict[str, Any] = filled(reduce(merged, tables), values)
         if form.limit:
             body[self.limits[form.limit]] = body.pop(self.limits[0])

@@ -14,7 +14,7 @@ import pytest
 from fakes.http_server import Asked, answering
 from rows import each_row
 
-from techsapo_ops.cli.incidents.why_view import facts, lines, sentence
+from techsapo_ops.cli.incidents.why_view import lines, sentence
 from techsapo_ops.incidents.bundle import write_bundle
 from techsapo_ops.incidents.evidence import Pack, Piece
 from techsapo_ops.incidents.material import Change, Fact, Line, Material, Subject, Unread
@@ -111,14 +111,17 @@ def test_what_can_not_be_investigated_is_an_error(
     assert said in done.stderr
 
 
-def test_from_elsewhere_and_about_an_incident_the_app_reads_and_asks(tmp_path: Path) -> None:
+@each_row("words, ask", [([], True), (["--no-ask"], False)])
+def test_from_elsewhere_and_about_an_incident_the_app_reads_and_asks_unless_it_must_not(
+    tmp_path: Path, words: list[str], ask: bool
+) -> None:
     def app(asked: Asked) -> tuple[int, bytes]:
         assert (asked.method, asked.path) == ("POST", "/api/v1/incidents/investigate")
-        assert json.loads(asked.body) == {"about": "12", "since": 3600.0}
+        assert json.loads(asked.body) == {"about": "12", "since": 3600.0, "ask": ask}
         return 200, json.dumps({"request_id": "req_1", "text": "The disk is \x1b[31mfull."}).encode()
 
     with answering(app) as server:
-        done = techsapo(tmp_path, "why", "12", "--since", "1h", "--url", server.url)
+        done = techsapo(tmp_path, "why", "12", "--since", "1h", "--url", server.url, *words)
     assert done.returncode == 0
     assert done.stdout == "The disk is \N{REPLACEMENT CHARACTER}[31mfull.\n"
 
@@ -155,8 +158,8 @@ def test_the_three_facts_are_of_different_kinds_where_there_are_others() -> None
         piece(4, "metrics"),
     ]
     pack = Pack(SUBJECT, tuple(pieces), (), ())
-    assert [each.id for each in facts(pack)] == ["L1", "C3", "M4"]
-    assert [each.id for each in facts(replace(pack, pieces=tuple(pieces[:3])))] == ["L1", "L2", "R1"]
+    assert [each.id for each in pack.facts()] == ["L1", "C3", "M4"]
+    assert [each.id for each in replace(pack, pieces=tuple(pieces[:3])).facts()] == ["L1", "L2"]
 
 
 def test_one_sentence_says_what_and_since_when() -> None:

@@ -12,6 +12,7 @@ from rows import each_row
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.gather import Reader, gather
+from techsapo_ops.incidents.labels import hosts_of, services_of
 from techsapo_ops.incidents.material import Fact, Material, Subject
 from techsapo_ops.incidents.readers.runbook import OwnRunbooks, ServiceRunbook
 from techsapo_ops.incidents.subject import Known
@@ -62,19 +63,21 @@ KNOWN = Known(
 
 
 @each_row(
-    "labels, services",
+    "labels, services, unknown, hosts",
     [
-        ({"instance": "app-1", "job": "techsapo-app"}, {"app-1", "app"}),
-        ({"job": "redis-exporter"}, {"redis"}),
-        ({"job": "shop"}, {"shop"}),
-        ({"job": "shop", "env": "till"}, {"shop", "till"}),
-        ({"service": "memory"}, set()),
+        ({"instance": "app-1", "job": "techsapo-app"}, {"app-1", "app"}, {"app"}, []),
+        ({"job": "redis-exporter", "instance": "redis:9121"}, {"redis"}, {"redis"}, []),
+        ({"job": "shop", "host": "a", "instance": "https://b:8443/x"}, {"shop"}, {"shop"}, ["a", "b"]),
+        ({"job": "shop", "env": "till"}, {"shop", "till"}, {"shop", "till"}, []),
+        ({"service": "memory", "instance": "http://["}, set(), {"memory"}, []),
     ],
 )
-def test_labels_name_services_of_the_stack_and_of_the_team(
-    labels: dict[str, str], services: set[str]
+def test_labels_name_services_of_the_stack_and_of_the_team_and_hosts(
+    labels: dict[str, str], services: set[str], unknown: set[str], hosts: list[str]
 ) -> None:
-    assert KNOWN.services_of(labels) == services
+    assert services_of(labels, KNOWN.watched, KNOWN.services) == services
+    assert services_of(labels, KNOWN.watched) == unknown
+    assert list(hosts_of(labels, KNOWN.services)) == hosts
 
 
 def test_a_question_is_about_the_services_and_hosts_that_it_names() -> None:

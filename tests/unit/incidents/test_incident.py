@@ -6,11 +6,10 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from rows import each_row
 
 from techsapo_ops.incidents.alert import Listener, ReportedAlert
-from techsapo_ops.incidents.incident import GAP, SILENT, TooMany, earlier, over, subject_of, updated
+from techsapo_ops.incidents.incident import GAP, SILENT, earlier, over, subject_of, updated
 from techsapo_ops.stores.incidents.rows import (
     MOST_ALERTS,
     MOST_OPEN,
@@ -45,6 +44,7 @@ class World:
         self.incidents: dict[int, Incident] = {}
         self.alerts: dict[tuple[int, str], IncidentAlert] = {}
         self.said: list[tuple[int, Entry]] = []
+        self.left_out = 0
 
     @property
     def state(self) -> State:
@@ -61,7 +61,8 @@ class World:
         return [change.incident.number for change in changes]
 
     def hear(self, *alerts: ReportedAlert, at: float = 0.0, start: bool = True) -> list[int]:
-        return self.keep(updated(self.state, alerts, minutes(at), HOUR, lambda a: start and a.pages))
+        changes, self.left_out = updated(self.state, alerts, minutes(at), HOUR, lambda a: start and a.pages)
+        return self.keep(changes)
 
     def look(self, at: float) -> list[int]:
         return self.keep(over(self.state, minutes(at)))
@@ -202,15 +203,31 @@ def test_an_alert_that_nobody_tells_of_for_a_day_is_over() -> None:
     assert world.incidents[1].ended == NOON
 
 
-def test_an_alert_beyond_the_bound_is_counted_and_one_incident_too_many_is_refused() -> None:
+def test_alerts_beyond_the_bound_of_an_incident_are_left_out_however_often_they_are_told() -> None:
     world = World()
-    world.hear(*(alert("Slow", service="shop", pod=str(n)) for n in range(MOST_ALERTS + 5)))
-    assert world.incidents[1].alerts == MOST_ALERTS + 5
-    assert world.incidents[1].firing == len(world.alerts) == MOST_ALERTS
-    world.incidents |= {n: replace(world.incidents[1], number=n) for n in range(2, MOST_OPEN + 1)}
-    with pytest.raises(TooMany):
-        world.hear(alert("Slow", service="another"))
-    assert world.hear(alert("Slow", service="shop", pod="x")) == [1]
+    alerts = [alert("Slow", service="shop", pod=str(n)) for n in range(MOST_ALERTS + 5)]
+    for at in (0, 5, 240):
+        world.hear(*alerts, at=at)
+        assert world.left_out == 5
+        assert world.incidents[1].alerts == world.incidents[1].firing == len(world.alerts) == MOST_ALERTS
+    assert world.kinds(1) == ["opened", "joined"]
+    assert json.loads(world.said[1][1].text) == {
+        "count": MOST_ALERTS - 1, "alerts": {"Slow": MOST_ALERTS - 1}, "truncated": 5,
+    }  # fmt: skip
+    assert world.started == []
+    paging = alert("Down", service="shop", page="true")
+    assert world.hear(paging, at=4) == world.started == [1]
+
+
+def test_an_incident_too_many_is_left_out_and_the_other_alerts_of_its_message_are_not() -> None:
+    world = World()
+    world.hear(alert("Slow", service="shop"))
+    world.incidents |= {n: replace(world.incidents[1], number=n) for n in range(2, MOST_OPEN)}
+    heard = (alert("Down", service="a"), alert("Down", service="b"), alert("Slow", service="shop", pod="x"))
+    assert world.hear(*heard) == [MOST_OPEN, 1]
+    assert world.left_out == 1
+    world.incidents[3] = replace(world.incidents[3], ended=NOON)
+    assert world.hear(*heard, at=1) == [MOST_OPEN, MOST_OPEN + 1, 1]
 
 
 def test_an_investigation_is_about_the_first_alert_that_pages_and_all_services_and_hosts() -> None:

@@ -78,8 +78,8 @@ def test_alerts_open_an_incident_join_it_and_end_in_it(tmp_path: Path) -> None:
         ("GET", f"{INCIDENTS}/1", None),
     )  # fmt: skip
     assert [a.status_code for a in answers] == [200] * 5
-    assert answers[0].json() == {"alerts": 1, "ignored": 0, "incidents": [1]}
-    assert answers[1].json() == {"alerts": 2, "ignored": 1, "incidents": [1]}
+    assert answers[0].json() == {"alerts": 1, "ignored": 0, "left_out": 0, "incidents": [1]}
+    assert answers[1].json() == {"alerts": 2, "ignored": 1, "left_out": 0, "incidents": [1]}
     (incident,) = answers[3].json()["incidents"]
     assert incident["about"] == ["host:a", "host:b", "service:shop"]
     assert (incident["title"], incident["alerts"], incident["firing"]) == ("Slow in the shop", 2, 1)
@@ -292,6 +292,33 @@ def test_a_person_asks_about_what_was_read_elsewhere_or_what_the_app_can_read(tm
     assert own["text"].splitlines()[0] == "1 個の情報源をすべて確認しました。"
     assert given["request_id"] == answers[0].headers["x-request-id"]
     assert {p["kind"] for p in given["evidence"]["pieces"]} == {"logs", "changes"}
+
+
+def test_who_asks_nobody_gets_the_evidence_of_an_incident_without_a_verdict(tmp_path: Path) -> None:
+    *_, answer = asked(
+        tmp_path,
+        ("POST", ALERTS, webhook(told())),
+        ("POST", f"{INCIDENTS}/investigate", {"about": "1", "ask": False}),
+    )
+    said = answer.json()
+    assert (said["outcome"], said["verdict"]) == ("evidence_only", {})
+    assert "pieces" in said["evidence"]
+    assert "シミュレーション" not in said["text"]
+
+
+@pytest.mark.parametrize(("may", "logs"), [("nothing", None), ("patterns", ""), ("samples", "db1")])
+def test_who_sends_the_evidence_on_gets_only_what_may_leave(
+    tmp_path: Path, may: str, logs: str | None
+) -> None:
+    service = {"name": "shop", "match": {"service": "shop"}, "may_leave": may}
+    about = {"about": "Slow", "material": MATERIAL, "ask": False, "leaving": True}
+    (answer,) = asked(
+        tmp_path, ("POST", f"{INCIDENTS}/investigate", about), investigate={"services": [service]}
+    )
+    samples = {piece["kind"]: piece["sample"] for piece in answer.json()["evidence"]["pieces"]}
+    assert ("logs" in samples) == (logs is not None)
+    assert (logs or "") in samples.get("logs", "")
+    assert bool(samples.get("logs")) == bool(logs)
 
 
 def test_without_the_section_people_can_ask_and_nothing_is_kept(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def alert(name: str, until: datetime | None = None, **labels: str) -> ReportedAl
 
 def hear(store: IncidentStore, *alerts: ReportedAlert, now: datetime = NOW) -> Sequence[Change]:
     read = heard_of((each.fingerprint for each in alerts), now - HOUR)
-    return store.change(read, lambda state: updated(state, alerts, now, HOUR, lambda a: a.pages))
+    return store.change(read, lambda state: updated(state, alerts, now, HOUR, lambda a: a.pages)[0])
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_who_is_forestalled_decides_anew_and_joins_what_the_other_opened(
         seen.append(state)
         if len(seen) == 1:
             hear(other, same)
-        return updated(state, [same], NOW, HOUR, lambda _: False)
+        return updated(state, [same], NOW, HOUR, lambda _: False)[0]
 
     store.change(heard_of([same.fingerprint], NOW - HOUR), decide)
     assert [state.last for state in seen] == [0, 1]

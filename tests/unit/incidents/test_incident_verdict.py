@@ -19,7 +19,7 @@ from techsapo_ops.incidents.material import Subject
 from techsapo_ops.incidents.outputs import LONGEST, struck_by, with_output
 from techsapo_ops.incidents.question import Inquiry
 from techsapo_ops.incidents.rules import findings_by_rules
-from techsapo_ops.incidents.verdict import RULES, Struck, Verdict, facts, verdict_of
+from techsapo_ops.incidents.verdict import RULES, Struck, Verdict, verdict_of
 
 AT = datetime(2026, 12, 1, 3, 10, tzinfo=UTC)
 PIECES = (
@@ -224,9 +224,9 @@ def test_checks_of_a_member_whose_causes_weigh_nothing_are_not_proposed() -> Non
 
 
 def test_two_facts_are_of_different_kinds_and_those_of_the_cause_come_first() -> None:
-    shown = facts(drawn(found("a", MEMORY)), INQUIRY.grounds)
+    shown = INQUIRY.pack.facts(2, drawn(found("a", MEMORY)).cited)
     assert {piece.id for piece in shown} == {"L2", "M3"}
-    shown = facts(drawn(found("a")), INQUIRY.grounds)
+    shown = INQUIRY.pack.facts(2, drawn(found("a")).cited)
     assert [piece.id for piece in shown] == ["M1", "L1"]
 
 

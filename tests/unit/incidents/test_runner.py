@@ -20,6 +20,7 @@ from techsapo_ops.incidents.evidence import Pack, Piece
 from techsapo_ops.incidents.findings import Claim, Findings, Link, Proposed
 from techsapo_ops.incidents.incident import updated
 from techsapo_ops.incidents.material import Material, Subject, Unread
+from techsapo_ops.incidents.pack import leaving
 from techsapo_ops.masking import MaskLevel
 from techsapo_ops.masking.masker import Masker, mask
 from techsapo_ops.serve.bodies.incidents import WholeIncidentBody
@@ -113,6 +114,7 @@ class Scene:
     purse: FakePurse = field(default_factory=FakePurse)
     post: Post = field(default_factory=Post)
     gathered: list[Subject] = field(default_factory=list)
+    windows: list[tuple[datetime, datetime]] = field(default_factory=list)
     language: Language = "en"
     mask: MaskLevel = "off"
     page: Callable[[], str] = lambda: ""
@@ -126,11 +128,12 @@ class Scene:
         hour = timedelta(hours=1)
         self.store.change(
             heard_of([alert.fingerprint], self.clock.now - hour),
-            lambda state: updated(state, [alert], self.clock.now, hour, lambda a: a.pages),
+            lambda state: updated(state, [alert], self.clock.now, hour, lambda a: a.pages)[0],
         )
 
     def gather(self, subject: Subject, start: datetime, end: datetime) -> Material:
         self.gathered.append(subject)
+        self.windows.append((start, end))
         return Material(
             subject, start, end, read=("Prometheus",), unread=(Unread("logs of shop", "refused"),)
         )
@@ -211,6 +214,27 @@ def test_an_incident_gets_its_evidence_a_first_message_and_then_the_verdict(scen
     assert scene.panel.asked == [177.0]
     assert scene.purse.booked_as == [("incident-1", "cause")]
     assert scene.gathered[0].services == {"shop"}
+
+
+def test_what_is_looked_at_is_around_the_beginning_however_late_that_is(scene: Scene) -> None:
+    began, half = scene.clock.now, timedelta(minutes=30)
+    scene.clock.now += timedelta(minutes=5)
+    investigation = scene.instance()._investigation
+    investigation.evidence(scene.incident())
+    scene.clock.now += timedelta(hours=5)
+    investigation.evidence(scene.incident())
+    assert scene.windows == [(began - half, began + half / 6), (began - half, began + half)]
+
+
+def test_of_the_evidence_of_a_time_line_only_what_may_leave_is_shown_where_asked(
+    scene: Scene,
+) -> None:
+    scene.look()
+    desk = replace(scene.desk, leaving=lambda pack: leaving(pack, {"shop": "nothing"}))
+    for asked, ids in ((False, ["M1", "L1", "C1", "L2"]), (True, ["M1", "C1"])):
+        (detail,) = [e.detail for e in desk.whole(1, leaving=asked).timeline if e.kind == "evidence"]
+        assert detail is not None
+        assert [piece["id"] for piece in detail["pieces"]] == ids
 
 
 def test_messages_lead_to_the_incident_where_somebody_elsewhere_can_open_it(scene: Scene) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -88,3 +89,15 @@ def test_dashboards_are_read_from_the_generated_folder_and_dollars_in_it_are_no_
     provider = provisioning("dashboards", "/srv/$HOME")["providers"][0]
     assert provider["options"]["path"] == "/srv/$$HOME/grafana/dashboards"
     assert (provider["disableDeletion"], provider["allowUiUpdates"]) == (True, False)
+
+
+def test_each_dashboard_marks_alerts_and_the_end_of_each_apply() -> None:
+    files = monitoring_files(spec_of())
+    boards = [json.loads(f.content) for path, f in files.items() if path.startswith("grafana/dashboards/")]
+    assert boards
+    for board in boards:
+        alerts, applies = board["annotations"]["list"]
+        assert "ALERTS{" in alerts["expr"]
+        assert "1000 * max by (number" in applies["expr"]  # in milliseconds
+        assert "(techsapo_apply_timestamp_seconds)" in applies["expr"]
+        assert applies["useValueForTime"] is True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.incidents.question import FORM, NAME
 from techsapo_ops.spec.models.providers import Provider
 from techsapo_ops.wallbounce.examination.prompts import Prompt, answer_prompt, with_schema
-from techsapo_ops.wallbounce.providers.provider import WORST_CASE
+from techsapo_ops.wallbounce.providers.prices import FRAME, worst_of_ask
+from techsapo_ops.wallbounce.providers.provider import WORST_CASE, AskForm
 from techsapo_ops.wallbounce.providers.reading import NO_LIST
 from techsapo_ops.wallbounce.providers.registry import KINDS
 from techsapo_ops.wallbounce.providers.wire import Form, WiredModel
@@ -82,6 +84,17 @@ def test_the_form_of_an_investigation_goes_the_way_of_an_answer(row: dict[str, A
     model = made(row["spec"])
     assert sent(model, words=row.get("words", False)) == row["body"]
     assert _answers(sent(model, words=row.get("words", False), prompt=FINDINGS)) == row["body"]
+
+
+@each_row("kind", ["openai", "anthropic", "google"])
+@each_row("longest, limit", [(100, 100), (10_000, 4096)])
+def test_a_reply_that_is_to_be_short_is_asked_for_and_reserved_as_such(
+    longest: int, limit: int, kind: str
+) -> None:
+    model, form = made({"kind": kind, "model": "m"}), replace(FINDINGS, longest=longest)
+    assert f": {limit}" in json.dumps(sent(model, prompt=form))
+    assert worst_of_ask(model, AskForm(QUESTION, form)) == model.price.most(form.size + FRAME, limit)
+    assert len(f"{with_schema(form, 'ja')}{form.user}".encode()) <= form.size + FRAME
 
 
 def test_the_form_keeps_to_what_every_vendors_strict_mode_takes() -> None:
