@@ -35,10 +35,10 @@ from techsapo_ops.serve.incidents.story import Mask, Story, text_of
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.investigate import Investigate
 from techsapo_ops.stores.incidents.rows import MOST_ENTRIES, PLAIN, Change, Entry, EntryKind, Event, Incident
-from techsapo_ops.stores.incidents.store import IncidentStore, heard_of, incidents_table, of_alert
+from techsapo_ops.stores.incidents.store import IncidentStore, incidents_table, of_alert, related_to
 
 LONGEST_AGO = timedelta(days=30)
-"""How old an event may be that somebody tells of."""
+"""How old an event may be that somebody records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +56,15 @@ class Desk:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     watched: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
-    def hear(self, body: AlertsBody) -> AcceptedAlertsBody:
+    def report(self, body: AlertsBody) -> AcceptedAlertsBody:
         """Let alerts open, change and end incidents. Raises TooMany."""
-        now, told = self.now(), body.root
-        posted: Sequence[PostedAlert] = told.alerts if isinstance(told, WebhookBody) else told
-        group, truncated = (told.group, told.truncated) if isinstance(told, WebhookBody) else ("", 0)
+        now, given = self.now(), body.root
+        posted: Sequence[PostedAlert] = given.alerts if isinstance(given, WebhookBody) else given
+        group, truncated = (given.group, given.truncated) if isinstance(given, WebhookBody) else ("", 0)
         listener = Listener(self.watched, group)
-        alerts = [alert for each in posted if (alert := _heard(each, listener, now)).counts]
+        alerts = [alert for each in posted if (alert := _reported(each, listener, now)).counts]
         cooldown = timedelta(seconds=seconds(self.settings.cooldown))
-        read = heard_of((alert.fingerprint for alert in alerts), now - cooldown)
+        read = related_to((alert.fingerprint for alert in alerts), now - cooldown)
         every = self.settings.start == "all"
 
         def decide(state: Any) -> Sequence[Change]:
@@ -90,8 +90,8 @@ class Desk:
     def events(self, hours: float, service: str, limit: int) -> EventsBody:
         """The events of the last `hours`, of one service or all, the newest first."""
         now = self.now()
-        kept = self.store.events(now - timedelta(hours=hours), now, limit, service)
-        return EventsBody(events=[_event_body(event) for event in kept])
+        stored = self.store.events(now - timedelta(hours=hours), now, limit, service)
+        return EventsBody(events=[_event_body(event) for event in stored])
 
     def resolve(self, number: int, cause: str, author: str) -> WholeIncidentBody:
         """End an incident, with the cause that a person found."""
@@ -140,7 +140,7 @@ class Desk:
             wanted = (*wanted, of_alert(alert))
         return [_incident_body(each) for each in self.store.incidents(*wanted, limit=limit)]
 
-    def found(self, number: int) -> Incident:
+    def incident(self, number: int) -> Incident:
         """The incident of that number. Raises Problem where there is none."""
         incident = self.store.incident(number)
         if incident is None:
@@ -149,7 +149,7 @@ class Desk:
 
     def whole(self, number: int) -> WholeIncidentBody:
         """An incident with its alerts and its time line. Raises Problem where there is none."""
-        incident = self.found(number)
+        incident = self.incident(number)
         members, timeline = self.store.alerts(number), self.store.entries(number)
         return WholeIncidentBody(
             **_incident_body(incident).document(),
@@ -202,15 +202,15 @@ def _incident_body(incident: Incident) -> IncidentBody:
     return IncidentBody.model_validate({**_shown(incident), "about": about, "acknowledged_by": by})
 
 
-def _heard(alert: PostedAlert, listener: Listener, now: datetime) -> ReportedAlert:
-    """An alert as it was told of. What Alertmanager says of the end of one that fires is the year 1."""
+def _reported(alert: PostedAlert, listener: Listener, now: datetime) -> ReportedAlert:
+    """An alert as it was reported. What Alertmanager says of the end of one that fires is the year 1."""
     ended = alert.ends if alert.ends is not None and alert.ends.year > 1 else None
     if isinstance(alert, WebhookAlert):
         ended = (ended or now) if alert.status == "resolved" else None
     elif ended is not None and ended > now:
         ended = None
     began = min(alert.starts or now, ended or now, now)
-    return listener.heard(alert.labels, alert.annotations, began, ended, alert.source)
+    return listener.reported(alert.labels, alert.annotations, began, ended, alert.source)
 
 
 def _event_body(event: Event) -> StoredEventBody:

@@ -69,13 +69,13 @@ def learn(labelled: Iterable[Labelled], now: datetime, unlabelled: Sequence[Pane
     if not labels:
         return Calibration()
     counted = [label.weight * 0.5 ** (max(now - label.at, timedelta()) / HALF_LIFE) for label in labels]
-    heard: list[Outcome] = [(x.record, x.right, w) for x, w in zip(labels, counted, strict=True)]
-    first = _fitted(labels, counted, heard)
+    outcomes: list[Outcome] = [(x.record, x.right, w) for x, w in zip(labels, counted, strict=True)]
+    first = _fitted(labels, counted, outcomes)
     others = [record for record in unlabelled if usable(record)]
     if not others:
         return first
     share = min(1.0, sum(counted) / len(others))
-    return _fitted(labels, counted, [*heard, *((r, estimate(r, first).value, share) for r in others)])
+    return _fitted(labels, counted, [*outcomes, *((r, estimate(r, first).value, share) for r in others)])
 
 
 def usable(record: PanelRecord) -> bool:
@@ -83,8 +83,8 @@ def usable(record: PanelRecord) -> bool:
     return len(record.answers) > 1 and record.complete
 
 
-def _fitted(labels: Sequence[Labelled], counted: Sequence[float], heard: Iterable[Outcome]) -> Calibration:
-    known = Calibration(voices=rates(heard))
+def _fitted(labels: Sequence[Labelled], counted: Sequence[float], outcomes: Iterable[Outcome]) -> Calibration:
+    known = Calibration(voices=rates(outcomes))
     groups = sorted(set(chain.from_iterable(map(_groups, labels))))
     place = {group: len(BASE) + n for n, group in enumerate(groups)}
     rows: list[Row] = []

@@ -32,7 +32,7 @@ from techsapo_ops.serve.incidents.story import Story
 from techsapo_ops.spec.models.investigate import Investigate
 from techsapo_ops.stores.audit.shared_tables import Away
 from techsapo_ops.stores.incidents.rows import Incident
-from techsapo_ops.stores.incidents.store import IncidentStore, heard_of
+from techsapo_ops.stores.incidents.store import IncidentStore, related_to
 
 NOW = datetime(2026, 12, 2, 3, tzinfo=UTC)
 PIECES = (
@@ -117,15 +117,15 @@ class Scene:
     mask: MaskLevel = "off"
     page: Callable[[], str] = lambda: ""
 
-    def hear(self, name: str = "Slow", service: str = "shop", summary: str = "") -> None:
-        alert = Listener().heard(
+    def report(self, name: str = "Slow", service: str = "shop", summary: str = "") -> None:
+        alert = Listener().reported(
             {"alertname": name, "service": service, "page": "true"},
             {"summary": summary or f"{service} is slow"},
             self.clock.now, None, "",
         )  # fmt: skip
         hour = timedelta(hours=1)
         self.store.change(
-            heard_of([alert.fingerprint], self.clock.now - hour),
+            related_to([alert.fingerprint], self.clock.now - hour),
             lambda state: updated(state, [alert], self.clock.now, hour, lambda a: a.pages),
         )
 
@@ -180,7 +180,7 @@ class Scene:
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     scene = Scene(IncidentStore(None, tmp_path / "audit.sqlite"))
-    scene.hear()
+    scene.report()
     yield scene
     scene.store.close()
 
@@ -315,7 +315,7 @@ def test_an_instance_that_lost_its_lease_writes_nothing_more(scene: Scene) -> No
 
 def test_evidence_about_names_of_any_length_can_be_read_again(scene: Scene) -> None:
     """Else nobody could strike out a cause, and an instance that goes on would begin anew."""
-    scene.hear(service="s" * 400)
+    scene.report(service="s" * 400)
     scene.look()
     assert Story.of(scene.store.entries(2)).pack is not None
 
@@ -327,7 +327,7 @@ def test_two_instances_investigate_an_incident_once(scene: Scene) -> None:
 
 def test_no_more_than_a_few_go_on_at_once_and_the_oldest_first(scene: Scene) -> None:
     for n in range(9):
-        scene.hear(service=f"s{n}")
+        scene.report(service=f"s{n}")
     runner = scene.instance()
     assert [i.number for i in runner._taken(4)] == [1, 2, 3, 4]
     assert [i.number for i in runner._taken(0)] == []
@@ -435,7 +435,7 @@ def test_a_secret_in_what_a_check_printed_is_stored_nowhere(scene: Scene) -> Non
 
 def test_a_secret_in_the_title_of_an_incident_is_not_sent(scene: Scene) -> None:
     scene.mask = "secrets"
-    scene.hear("Login", "db", "login with password=Tr0ub4dor&3 fails")
+    scene.report("Login", "db", "login with password=Tr0ub4dor&3 fails")
     scene.look()
     told = [text for text, _ in scene.post.sent if "Incident 2" in text]
     assert len(told) == 2
@@ -457,7 +457,7 @@ def test_a_first_message_in_japanese_has_no_english_of_ours(scene: Scene) -> Non
 
 def test_first_messages_of_a_storm_wait_for_no_panel(scene: Scene) -> None:
     for n in range(19):
-        scene.hear(service=f"s{n}")
+        scene.report(service=f"s{n}")
     seen: list[int] = []
 
     async def wait() -> None:
