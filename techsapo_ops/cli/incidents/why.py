@@ -83,12 +83,14 @@ def why(
     ] = None,
     check: Annotated[
         str,
-        typer.Option("--check", metavar="NAME", help="The check that printed it.", show_default=False),
+        typer.Option(
+            "--check", metavar="NAME", help="Name of the check that printed it.", show_default=False
+        ),
     ] = "",
     strike: Annotated[
         int | None,
         typer.Option(
-            "--strike", metavar="CAUSE", min=1, max=100, help="Strike the cause of this number out."
+            "--strike", metavar="CAUSE", min=1, max=100, help="Strike out the cause of this number."
         ),
     ] = None,
     reason: Annotated[
@@ -104,14 +106,14 @@ def why(
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Show why an alert fires: the evidence first, then what the panel of models makes of it.
+    """Show why an alert fires: the evidence first, then the verdict of the panel of models.
 
-    The evidence needs no model and no running app. It is read within 5 seconds from Prometheus, the services'
-    logs, applies, jobs, this host, and your own services (`investigate.services`). What could not be read is
-    listed. Nothing is changed.
+    The evidence needs no model and no running app. It is read in about 5 seconds from Prometheus, the
+    services' logs, applies, jobs, this host, and your own services (`investigate.services`). What could not
+    be read is listed. Looking changes nothing in the stack; asking the panel costs money.
 
-    An incident takes what people find: what a check printed, a cause that it was not, and the one that it
-    was. Its verdict is then drawn anew from what the providers said.
+    To an incident you can add what a check printed, strike out a cause, or end it with the actual cause.
+    After the first two, its verdict is drawn anew from what the providers said.
 
     Examples:
 
@@ -204,7 +206,7 @@ def _asked(
     try:
         return verdict_of(orchestrator(None, place, None), about, since.total_seconds(), material)
     except OpsError as error:
-        out.say(msg("the panel was not asked: {why}", why=error.message))
+        out.say(msg("no verdict from the panel: {why}", why=error.message))
         return None
 
 

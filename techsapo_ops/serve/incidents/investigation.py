@@ -152,7 +152,7 @@ class Investigation:
                     await lease.note("verdict", text_of(drawn))
                 await sent.tell("verdict", verdict_message(incident, pack, drawn, self.language))
         except TimeoutError:
-            why = msg("the time for it is over")
+            why = msg("the investigation ran out of time")
             await lease.note("stopped", in_language(why, self.language))
             await sent.tell("verdict", stopped_message(incident, why, self.language))
         await lease.done()

@@ -141,7 +141,7 @@ class LeftByScheduler:
         except (OSError, ValueError) as error:
             raise OpsError(msg("the scheduler's file can't be read: {error}", error=error)) from None
         if left.end < end - OLD:
-            raise OpsError(msg("the scheduler left nothing since {time:%H:%M} UTC", time=left.end))
+            raise OpsError(msg("the scheduler has written nothing since {time:%H:%M} UTC", time=left.end))
         return replace(
             left,
             subject=subject,

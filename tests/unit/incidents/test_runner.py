@@ -233,7 +233,7 @@ def test_an_empty_purse_leaves_the_evidence_alone(scene: Scene) -> None:
     scene.look()
     assert scene.kinds() == ["opened", *TOLD]
     assert scene.post.sent[1][0].startswith(
-        "Incident 1: there is evidence, but no verdict: the budget for the day"
+        "Incident 1: there is evidence, but no verdict (the budget for the day"
     )
 
 
@@ -271,7 +271,7 @@ def test_one_whose_time_is_over_when_another_instance_finds_it_ends_and_says_so(
     scene.look(scene.instance("app-2"))
     assert scene.kinds()[-4:] == ["investigating", "stopped", "message", "message"]
     assert scene.incident().investigation == "done"
-    assert scene.post.sent[-1][0] == "Incident 1: there is no verdict: the time for it is over"
+    assert scene.post.sent[-1][0] == "Incident 1: no verdict (the investigation ran out of time)"
 
 
 def test_a_message_that_may_have_been_sent_is_not_sent_again(scene: Scene) -> None:
