@@ -120,17 +120,17 @@ class _Decision:
             return
         opened = self._fitting(alert)
         incident, kind = (opened, "joined") if opened is not None else (self._opened(alert), "opened")
-        kept, room = incident.alerts < MOST_ALERTS, len(incident.subjects) < _MOST_SUBJECTS
+        stored, room = incident.alerts < MOST_ALERTS, len(incident.subjects) < _MOST_SUBJECTS
         self._incidents[incident.number] = replace(
             incident,
             began=min(incident.began, alert.began),
             subjects=incident.subjects | (alert.subjects if room else frozenset()),
             alerts=incident.alerts + 1,
-            firing=incident.firing + kept,
+            firing=incident.firing + stored,
         )
         known = (alert.name, alert.labels, alert.summary, alert.expression, alert.pages)
         row = IncidentAlert(incident.number, alert.fingerprint, *known, alert.began, self._now)
-        self._put(row, alert, kind, kept=kept)
+        self._put(row, alert, kind, stored=stored)
 
     def _fitting(self, alert: ReportedAlert) -> Incident | None:
         """The oldest open incident that `alert` belongs to."""
@@ -148,11 +148,11 @@ class _Decision:
         return Incident(self._last, alert.began, title, alert.pages, alert.subjects)
 
     def _put(
-        self, row: IncidentAlert, alert: ReportedAlert, kind: EntryKind | None = None, *, kept: bool = True
+        self, row: IncidentAlert, alert: ReportedAlert, kind: EntryKind | None = None, *, stored: bool = True
     ) -> None:
         """Note what becomes of an alert. It starts an investigation unless its incident had one."""
         touched = self._touched.setdefault(row.incident, _Touched())
-        if kept:
+        if stored:
             self._rows[row.fingerprint] = touched.alerts[row.fingerprint] = row
         if kind is not None:
             touched.said.setdefault(kind, Counter())[row.name] += 1

@@ -163,6 +163,7 @@ class Investigation:
         subject = subject_of(incident, self.store.alerts(incident.number), self.watched)
         start, end = incident.began - BEFORE, min(now, incident.ended or now)
         resolved = self.store.incidents(incidents_table().c.cause.is_not(None), limit=_MOST_RESOLVED)
+        sources = (msg("events"), msg("earlier incidents"))
         own = Material(
             subject,
             start,
@@ -172,7 +173,7 @@ class Investigation:
                 for e in self.store.events(start, end, _MOST_EVENTS)
             ),
             earlier=earlier(incident, resolved),
-            read=(msg("events"), msg("earlier incidents")),
+            read=tuple(in_language(each, self.language) for each in sources),
         )
         return self.pack(bounded(self.gather(subject, start, end).joined(own)))  # else it can't be read again
 
