@@ -15,9 +15,8 @@ from techsapo_ops.adapters.prometheus import Firing, Prometheus
 from techsapo_ops.adapters.questions import at_once
 from techsapo_ops.apply.knowledge import knowledge_of
 from techsapo_ops.catalogue.alerts import alerts
-from techsapo_ops.cli.language import spoken
 from techsapo_ops.errors import OpsError
-from techsapo_ops.incidents.gather import Reader, gather, reason, worded
+from techsapo_ops.incidents.gather import Reader, gather, reason
 from techsapo_ops.incidents.knowledge import OwnKnowledge
 from techsapo_ops.incidents.material import Material, Subject
 from techsapo_ops.incidents.readers.prometheus import PrometheusSeries
@@ -79,8 +78,7 @@ def looked_at(
         return None
     end = min(now, (subject.ended or now) + AFTER, subject.began + max(AFTER, since))
     seconds = deadline.left()
-    material = gather(subject, subject.began - since, end, readers_of(stack, seconds), seconds)
-    return worded(material, spoken)
+    return gather(subject, subject.began - since, end, readers_of(stack, seconds), seconds)
 
 
 def mask_of(stack: Stack) -> Callable[[str], str]:

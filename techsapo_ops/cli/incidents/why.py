@@ -18,12 +18,14 @@ from techsapo_ops.cli.incidents import why_view
 from techsapo_ops.cli.incidents.incident import Given, lines_of
 from techsapo_ops.cli.incidents.looking import ANSWERED, Deadline, looked_at, services_of
 from techsapo_ops.cli.incidents.panel import sent_of, verdict_of
+from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import harmless_values
 from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.bundle import read_bundle, write_bundle
 from techsapo_ops.incidents.evidence import PACK_BYTES
+from techsapo_ops.incidents.gather import worded
 from techsapo_ops.incidents.pack import masked, pack_of
 from techsapo_ops.masking.masker import Masker, mask
 from techsapo_ops.messages import msg
@@ -163,7 +165,8 @@ def why(
         sent = _sent(stack, material)
         out.json({"sent": sent}) if out.as_json else out.data(sent)
         return
-    pack = pack_of(material, PACK_BYTES, _mask(stack))
+    said = material if out.as_json else worded(material, spoken)
+    pack = pack_of(said, PACK_BYTES, _mask(stack))
     for line in why_view.lines(pack, now):
         out.data(line)
     asked = None if no_ask or stack is None else _asked(place, about, span, material, out)
