@@ -64,14 +64,15 @@ class ReportedAlert:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Hears alerts, all of one `group` of Alertmanager where they come in one. `watched` has the services of
-    the team, and of each the labels that its alerts carry.
+    """Takes alerts as they come, all of one `group` of Alertmanager where they come in one.
+
+    `watched` has the services of the team, and of each the labels that its alerts carry.
     """
 
     watched: Watched = field(default_factory=dict)
     group: str = ""
 
-    def heard(
+    def reported(
         self,
         labels: Mapping[str, str],
         annotations: Mapping[str, str],

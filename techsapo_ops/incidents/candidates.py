@@ -244,7 +244,7 @@ def _counted(pattern: Pattern, scale: _Scale) -> str:
     first, last = pattern.times[0], pattern.times[-1]
     before = sum(time < scale.onset for time in pattern.times)
     news = ", none before" if not before else f", {before} of them before the onset"
-    times = _clock(first) if first == last else f"{_clock(first)} to {_clock(last)}"
+    times = _clock(first, last)
     return f"{len(pattern.times)}× {pattern.level}".rstrip() + f", {times}{news}"
 
 
@@ -267,9 +267,7 @@ def _of_changes(material: Material, scale: _Scale) -> Iterator[Candidate]:
         new, onset = scale.news([change.at.timestamp() for change in changes])
         elsewhere = kind == "oom" and service and scale.elsewhere(service)
         score = (_OOM_ELSEWHERE if elsewhere else _CHANGES[kind]) * (0.6 + 0.4 * new) * scale.near(onset)
-        count = (
-            f"{len(changes)}×, {_clock(first)} to {_clock(last.at.timestamp())}: " if len(changes) > 1 else ""
-        )
+        count = f"{len(changes)}×, {_clock(first, last.at.timestamp())}: " if len(changes) > 1 else ""
         text = f"{kind}: {count}{last.text}" + (f"\n{last.detail}" if last.detail else "")
         score += scale.relation(service, host) + scale.named(text)
         yield Candidate("changes", "changes", text, min(score, 0.99), changes[0].at, service, host)
@@ -303,5 +301,6 @@ def _blocks(lines: Sequence[str]) -> Iterator[str]:
         yield block.rstrip()
 
 
-def _clock(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S}"
+def _clock(first: float, last: float) -> str:
+    begin, end = (f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%SZ}" for seconds in (first, last))
+    return begin if first == last else f"{begin} to {end}"

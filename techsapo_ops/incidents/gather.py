@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -30,6 +31,12 @@ def gather(
         else:
             material = material.joined(answer).joined(Material(subject, start, end, read=(name,)))
     return material
+
+
+def worded(material: Material, say: Callable[[str], str]) -> Material:
+    """`material` with its sources and reasons as `say` words them, before they are masked as plain text."""
+    unread = (Unread(say(each.source), say(each.reason)) for each in material.unread)
+    return replace(material, read=tuple(map(say, material.read)), unread=tuple(unread))
 
 
 def reason(error: Exception) -> str:

@@ -36,7 +36,9 @@ _WORD = re.compile(
     r"[a-z][a-z_-]{3,}|[a-z]+\d[a-z0-9._-]*|\d+[a-z][a-z0-9._-]*|(?!20\d\d(?!\d))\d{4,}|\d+(?:\.\d+){2,}"
     r"|[\u30a0-\u30ff\u3400-\u9fff]{2,}"
 )
-"""Words, names and numbers that tell: no moment and no amount, which mere chance has in common."""
+"""Words, names and numbers that tell: no amount, which mere chance has in common."""
+_MOMENT = re.compile(r"\d\d:\d\d:\d\dz")
+"""When something happened, as evidence says it, which chance has in common, too."""
 _GENERIC = frozenset({
     "after", "applied", "apply", "because", "been", "before", "change", "changed", "deploy",
     "deployed", "error", "errors", "event", "failed", "fell", "from", "have", "host", "image",
@@ -140,7 +142,7 @@ class Grounds:
 
     def _words(self, text: str) -> frozenset[str]:
         """The telling words of a `plain` text: no name of a service or a host, which everything here has."""
-        return frozenset(_WORD.findall(self._names.sub(" ", text))) - _GENERIC
+        return frozenset(_WORD.findall(_MOMENT.sub(" ", self._names.sub(" ", text)))) - _GENERIC
 
 
 def kinds_of(pack: Pack, ids: Iterable[str]) -> frozenset[Kind]:

@@ -30,7 +30,7 @@ from techsapo_ops.stores.incidents.rows import (
 NEAR = timedelta(minutes=5)
 GAP = timedelta(minutes=10)
 SILENT = timedelta(days=1)
-"""An alert that nobody told of for so long is over: Alertmanager repeats what fires every 4 hours, if nobody
+"""An alert that nobody reported for so long is over: Alertmanager repeats what fires every 4 hours, if nobody
 says otherwise."""
 _MOST_SUBJECTS = 200
 _MOST_NAMES = 20
@@ -47,9 +47,8 @@ def updated(
 ) -> tuple[tuple[Change, ...], int]:
     """What `alerts` change, and how many there was no room for: in an incident, or as one more.
 
-    `start` says which of them start an investigation by themselves. Nothing comes of the end of an alert that
-    nobody knows of, nor of what was told before. The message left `truncated` further alerts out, of which
-    nothing else is known.
+    `start` says which of them start an investigation by themselves. Nothing comes of the end of an unknown alert, nor of
+    what was reported before. The message left `truncated` further alerts out, of which nothing else is known.
     """
     decision = _Decision(state, now, cooldown, start)
     for each in sorted(alerts, key=lambda alert: (alert.began, alert.fingerprint)):
@@ -82,7 +81,7 @@ class _Decision:
         row = self._rows.get(alert.fingerprint)
         if row is not None and row.ended is None:
             if alert.ended is None:
-                self._put(replace(row, heard=self._now), alert)
+                self._put(replace(row, reported=self._now), alert)
             elif alert.ended >= row.began:  # else it was overtaken by its next time
                 self._end(row, min(alert.ended, self._now), alert)
         elif alert.ended is None and (row is None or row.ended is None or alert.began >= row.ended):
@@ -106,7 +105,7 @@ class _Decision:
         incident = self._incidents[row.incident]
         quiet = max(ended, incident.quiet or ended)
         self._incidents[row.incident] = replace(incident, firing=incident.firing - 1, quiet=quiet)
-        self._put(replace(row, heard=self._now, ended=ended), alert, "ended")
+        self._put(replace(row, reported=self._now, ended=ended), alert, "ended")
 
     def _fire(self, alert: ReportedAlert, row: IncidentAlert | None) -> None:
         """An alert that did not fire by now fires: in its incident of before, another one, or a new one."""
@@ -117,25 +116,25 @@ class _Decision:
             kind: EntryKind | None = "joined" if alert.began - (row.ended or alert.began) >= GAP else None
             kind = "returned" if incident.ended is not None else kind
             self._incidents[row.incident] = replace(incident, ended=None, firing=incident.firing + 1)
-            self._put(replace(row, began=alert.began, heard=self._now, ended=None), alert, kind)
+            self._put(replace(row, began=alert.began, reported=self._now, ended=None), alert, kind)
             return
         opened = self._fitting(alert)
         if opened is None and sum(i.ended is None for i in self._incidents.values()) >= MOST_OPEN:
             self.left_out[0] += 1
             return
         incident, kind = (opened, "joined") if opened is not None else (self._opened(alert), "opened")
-        kept, room = incident.alerts < MOST_ALERTS, len(incident.subjects) < _MOST_SUBJECTS
-        self.left_out[incident.number] += not kept
+        stored, room = incident.alerts < MOST_ALERTS, len(incident.subjects) < _MOST_SUBJECTS
+        self.left_out[incident.number] += not stored
         self._incidents[incident.number] = replace(
             incident,
             began=min(incident.began, alert.began),
             subjects=incident.subjects | (alert.subjects if room else frozenset()),
-            alerts=incident.alerts + kept,
-            firing=incident.firing + kept,
+            alerts=incident.alerts + stored,
+            firing=incident.firing + stored,
         )
         known = (alert.name, alert.labels, alert.summary, alert.expression, alert.pages)
         row = IncidentAlert(incident.number, alert.fingerprint, *known, alert.began, self._now)
-        self._put(row, alert, kind if kept else None, kept=kept)
+        self._put(row, alert, kind if stored else None, stored=stored)
 
     def _fitting(self, alert: ReportedAlert) -> Incident | None:
         """The oldest open incident that `alert` belongs to."""
@@ -151,11 +150,11 @@ class _Decision:
         return Incident(self._last, alert.began, title, alert.pages, alert.subjects)
 
     def _put(
-        self, row: IncidentAlert, alert: ReportedAlert, kind: EntryKind | None = None, *, kept: bool = True
+        self, row: IncidentAlert, alert: ReportedAlert, kind: EntryKind | None = None, *, stored: bool = True
     ) -> None:
         """Note what becomes of an alert. It starts an investigation unless its incident had one."""
         touched = self._touched.setdefault(row.incident, _Touched())
-        if kept:
+        if stored:
             self._rows[row.fingerprint] = touched.alerts[row.fingerprint] = row
         if kind is not None:
             touched.said.setdefault(kind, Counter())[row.name] += 1
@@ -169,17 +168,17 @@ class _Decision:
 
 def _names(names: Counter[str], truncated: int) -> str:
     """Names and how often each is there, as JSON; of many the most frequent."""
-    told = {"count": names.total(), "alerts": dict(names.most_common(_MOST_NAMES))}
-    return json.dumps({**told, "truncated": truncated} if truncated else told, ensure_ascii=False)
+    counts = {"count": names.total(), "alerts": dict(names.most_common(_MOST_NAMES))}
+    return json.dumps({**counts, "truncated": truncated} if truncated else counts, ensure_ascii=False)
 
 
 def over(state: State, now: datetime) -> tuple[Change, ...]:
-    """The open incidents that end now, and alerts of them that nobody tells of any more."""
+    """The open incidents that end now, and alerts of them that nobody reports any more."""
     changes = []
     for incident in state.incidents:
-        silent = [a for a in state.alerts if a.incident == incident.number and a.heard + SILENT <= now]
-        rows = tuple(replace(alert, ended=alert.heard) for alert in silent)
-        quiet = max((a.heard for a in silent), default=incident.quiet)
+        silent = [a for a in state.alerts if a.incident == incident.number and a.reported + SILENT <= now]
+        rows = tuple(replace(alert, ended=alert.reported) for alert in silent)
+        quiet = max((a.reported for a in silent), default=incident.quiet)
         changed = replace(incident, firing=incident.firing - len(rows), quiet=quiet)
         if changed.firing <= 0 and quiet is not None and quiet + GAP <= now:
             changes.append(Change(replace(changed, ended=quiet), rows, (Entry(now, "closed"),)))

@@ -81,16 +81,16 @@ but causes and links is in its own words."""
 
 
 @cache
-def _told() -> Mapping[Language, Mapping[str, str]]:
+def _texts() -> Mapping[Language, Mapping[str, str]]:
     words: Mapping[Language, Mapping[str, str]] = packaged_yaml("question.yaml", "techsapo_ops.incidents")
     return words
 
 
 def system_of(inquiry: Inquiry) -> str:
     """The instructions, with the checks that can be proposed here: their names tell enough to choose."""
-    told = _told()[inquiry.language]
+    texts = _texts()[inquiry.language]
     listed = ", ".join(_call(check) for check in checks().values() if _possible(check, inquiry.known))
-    return f"{told['task']}\n{told['checks']} {listed}"
+    return f"{texts['task']}\n{texts['checks']} {listed}"
 
 
 def user_of(inquiry: Inquiry) -> str:

@@ -289,7 +289,7 @@ def _line_of(one: Movement, shared: set[tuple[str, str]]) -> str:
     reading = one.reading
     own = ", ".join(f'{k}="{v}"' for k, v in reading.labels.items() if (k, v) not in shared)
     name = reading.name + (f"{{{own}}}" if own else "")
-    at = f" at {datetime.fromtimestamp(one.at, UTC):%H:%M:%S}" if one.at is not None else ""
+    at = f" at {datetime.fromtimestamp(one.at, UTC):%H:%M:%SZ}" if one.at is not None else ""
     before, after = (_number(value, reading.name, reading.unit) for value in (one.before, one.after))
     unit = f" {reading.unit}" if reading.unit not in {"", "time"} else ""
     if one.how == "began":

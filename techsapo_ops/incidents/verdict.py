@@ -162,18 +162,18 @@ def _grouped(claims: Iterable[Claim]) -> list[list[Claim]]:
 
 def _cause(group: Sequence[Claim], grounds: Grounds) -> Cause:
     """The group as one cause, in the words of the provider that cites most."""
-    told = max(group, key=lambda claim: (claim.member != RULES, len(claim.evidence)))
-    evidence = tuple(dict.fromkeys(each for claim in (told, *group) for each in claim.evidence))
+    fullest = max(group, key=lambda claim: (claim.member != RULES, len(claim.evidence)))
+    evidence = tuple(dict.fromkeys(each for claim in (fullest, *group) for each in claim.evidence))
     return Cause(
-        told.cause,
-        told.service,
-        told.chain,
+        fullest.cause,
+        fullest.service,
+        fullest.chain,
         evidence,
         kinds_of(grounds.pack, evidence),
         tuple(dict.fromkeys(claim.member for claim in group)),
         tuple(dict.fromkeys(each for claim in group for each in claim.against)),
-        grounds.is_guess(told.cause, told.service, evidence),
-        told.false_alarm,
+        grounds.is_guess(fullest.cause, fullest.service, evidence),
+        fullest.false_alarm,
     )
 
 

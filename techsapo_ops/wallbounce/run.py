@@ -229,8 +229,8 @@ class Run:
         earlier = self._examination.grades_of(index)
         means = [g.mean for g in (earlier | grades).values()] if grades else []
         after = fmean(known) if (known := [mean for mean in means if mean is not None]) else None
-        heard = grades.keys() == earlier.keys() and all(g.covers(earlier[i]) for i, g in grades.items())
-        counts = next_step.counts(before, after) and heard and not candidate.manipulation
+        regraded = grades.keys() == earlier.keys() and all(g.covers(earlier[i]) for i, g in grades.items())
+        counts = next_step.counts(before, after) and regraded and not candidate.manipulation
         claims = tuple(c.claim for c in critiques)
         made = Bounce(self._round, candidate.answer.provider, claims, before, after, counts)
         self._bounces.append(made)

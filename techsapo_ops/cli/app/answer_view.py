@@ -42,7 +42,7 @@ _NOTES = {
     ),
     "refused_for_budget": msg("refused: another provider is needed and the budget does not allow it"),
     "refused_too_few_providers": msg("refused: fewer than two providers are healthy"),
-    "not_heard_higher_up": msg(
+    "no_higher_tier_left": msg(
         "the answer contains a step that cannot be undone, and no other provider could be asked "
         "about that step"
     ),
@@ -82,8 +82,8 @@ def _show_verdict(body: Mapping[str, Any]) -> None:
     style = "bold green" if body["accepted"] else "bold yellow"
     out.print(Text(spoken(headline(body)), style=style), soft_wrap=True)
     for check in body.get("checks", ()):
-        told = msg("{command}: {tells} · {reads}", **check)
-        out.print(_titled(msg("check"), told, ""), soft_wrap=True)
+        line = msg("{command}: {tells} · {reads}", **check)
+        out.print(_titled(msg("check"), line, ""), soft_wrap=True)
     out.print()
 
 

@@ -58,14 +58,14 @@ def evaluate(
     ] = 5.0,
     save: Annotated[
         Path | None,
-        typer.Option("--save", metavar="FILE", help="Keep the answers here; the same FILE goes on."),
+        typer.Option("--save", metavar="FILE", help="Store the answers here; the same FILE resumes a run."),
     ] = None,
     other: Annotated[
         Path | None, typer.Option("--compare", metavar="FILE", help="Saved answers to compare with.")
     ] = None,
     baseline: Annotated[
         Path | None,
-        typer.Option("--baseline", metavar="FILE", help="An earlier --json; exit 1 where this is worse."),
+        typer.Option("--baseline", metavar="FILE", help="An earlier --json; exit code 1 if this is worse."),
     ] = None,
     tier: Annotated[
         TierName | None,
@@ -81,8 +81,8 @@ def evaluate(
 
     Each case says what the answer must and must not say, and which commands decide it. A case with a rubric
     is also judged by the panel, which does not learn who wrote the answer. The run stops before the next
-    question where one as dear as the dearest so far would not fit into --budget. With --save a run that
-    ended goes on, and pays for no answer twice.
+    question if one as expensive as the most expensive so far would not fit into --budget. With --save, the
+    same command resumes an interrupted run and does not pay again for stored answers.
 
     Examples:
 
@@ -166,7 +166,7 @@ class _Run:
             try:
                 saved.add(attempt)
             except OSError as error:
-                self.failure = OpsError(msg("the answers can't be kept: {reason}", reason=error.strerror))
+                self.failure = OpsError(msg("the answers can't be stored: {reason}", reason=error.strerror))
                 self._out.warn(self.failure.message)
                 return "failed"
             self._out.detail(msg("{id}: {cost} USD", id=case.id, cost=f"{attempt.spent:.4f}"))
@@ -187,7 +187,7 @@ class _Run:
                 }
             )
         except (KeyError, TypeError, ValidationError):
-            raise OpsError(msg("the answer has another form than this version's")) from None
+            raise OpsError(msg("the answer does not have the form of this version")) from None
         if not case.rubric or not graded(case, attempt).right or attempt.outcome == "refused":
             return attempt
         rubric, cost = self._rubric(case, attempt, uuid5(run, f"{digest} rubric"))
@@ -246,7 +246,7 @@ def _read_baseline(path: Path) -> _Baseline:
         return _Baseline(float(scores["accuracy"]["low"]), float(over["high"]) if over else 1.0)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise OpsError(
-            msg("{path} is no baseline", path=path), msg("make one with techsapo eval --json"), exit_code=2
+            msg("{path} is not a baseline", path=path), msg("make one with techsapo eval --json"), exit_code=2
         ) from None
 
 
@@ -258,9 +258,9 @@ def _worse(made: dict[str, Any], floor: _Baseline, out: Output) -> bool:
         return True
     below = scores.accuracy.share < floor.accuracy
     if below:
-        out.warn(msg("accuracy is below the baseline's interval, from {low}", low=f"{floor.accuracy:.3f}"))
+        out.warn(msg("accuracy is below the baseline's interval (from {low})", low=f"{floor.accuracy:.3f}"))
     over = scores.overconfident is not None and scores.overconfident.share > floor.overconfident
     if over:
-        out.warn(msg("overconfident errors are above the baseline's interval, to {high}",
+        out.warn(msg("overconfident errors are above the baseline's interval (up to {high})",
                      high=f"{floor.overconfident:.3f}"))  # fmt: skip
     return below or over

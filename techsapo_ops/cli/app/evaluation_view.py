@@ -63,7 +63,7 @@ def show_scores(out: Output, made: dict[str, Any], answers: Sequence[Graded]) ->
     if made["cached"]:
         out.warn(
             msg(
-                "{count} answers came from the cache at no cost: money and seconds are too low",
+                "{count} answers came from the cache at no cost: cost and seconds are too low",
                 count=made["cached"],
             )
         )
@@ -73,7 +73,7 @@ def show_scores(out: Output, made: dict[str, Any], answers: Sequence[Graded]) ->
         )
     rows: list[tuple[str, Score]] = [("all", made["overall"]), *made["tiers"].items()]
     out.table(
-        ["tier", "asked", "right", "accuracy", "declined", "overconfident", "usd/accepted", "usd/right",
+        ["tier", "cases", "right", "accuracy", "declined", "overconfident", "usd/accepted", "usd/right",
          "s/accepted", "s/right"],
         [
             (name, s.asked, s.right, _interval(s.accuracy), s.declined, _interval(s.overconfident),
@@ -104,7 +104,7 @@ def show_comparison(out: Output, made: Comparison) -> None:
     """Print this run beside the other, and what so many cases can show."""
     out.data(
         msg(
-            "{cases} cases in both runs; right in this one alone {this}, in the other alone {other}: p = {p}",
+            "{cases} cases in both runs; right in this one only: {this}, in the other only: {other}; p = {p}",
             cases=made.cases,
             this=made.only_this_right,
             other=made.only_other_right,
@@ -112,15 +112,19 @@ def show_comparison(out: Output, made: Comparison) -> None:
         )
     )
     out.data(
-        msg("cheaper by {usd} USD a question: p = {p}", usd=f"{made.usd_less:.4f}", p=f"{made.p_cost:.3f}")
+        msg(
+            "cost of a question, compared with the other run: {usd} USD; p = {p}",
+            usd=f"{-made.usd_less:+.4f}",
+            p=f"{made.p_cost:.3f}",
+        )
     )
     smallest = made.smallest_difference
     if smallest is None:
-        out.data(msg("so few cases show no difference of accuracy"))
+        out.data(msg("so few cases can't show a difference in accuracy"))
     else:
         out.data(
             msg(
-                "a difference of accuracy under {points} points would mostly not be shown by so many cases",
+                "with so many cases, a difference in accuracy under {points} points would mostly not show",
                 points=f"{100 * smallest:.0f}",
             )
         )

@@ -29,7 +29,7 @@ def feedback(
     label: Annotated[
         SaidName,
         typer.Argument(
-            help="What became of it; unused: nobody acted on it; unknown: it can't be told.",
+            help="Whether it was right. unused: nobody acted on it; unknown: you can't tell.",
             show_default=False,
         ),
     ],
@@ -46,7 +46,7 @@ def feedback(
     """Say whether an answer was right, so that confidence can learn from it.
 
     The API key, with the scope `label`, is read from TECHSAPO_API_KEY, and its name is stored with the label.
-    Whoever changes their mind says it again: all of it is stored, and the last word counts. `right` and
+    If you change your mind, say it again: everything is stored, and your last label counts. `right` and
     `--solved` are two questions: a right answer may solve nothing.
 
     Examples:

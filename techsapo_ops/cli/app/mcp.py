@@ -13,10 +13,10 @@ from techsapo_ops.messages import msg
 def mcp(url: UrlOption = None, ca_file: CaFileOption = None, *, place: SpecPlace) -> None:
     """Let an AI client look at the stack and ask it questions, by the Model Context Protocol on stdio.
 
-    The client starts this command. Its tools change nothing. They use the running orchestrator, with the API
-    key in TECHSAPO_API_KEY: scope `ask` for questions, incidents and knowledge, scope `monitor` for health,
-    alerts and metrics. Without --url, `why` reads the stack of the spec, also while the orchestrator is down.
-    Needs the extra `mcp`.
+    The client starts this command. Its tools change nothing in the stack. `ask` costs money, and with --url
+    `why` does, too. They use the running orchestrator, with the API key in TECHSAPO_API_KEY: scope `ask` for
+    questions, incidents and knowledge, scope `monitor` for health, alerts and metrics. Without --url, `why`
+    reads the stack of the spec, also while the orchestrator is down. Needs the extra `mcp`.
 
     Examples:
 

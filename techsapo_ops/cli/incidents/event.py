@@ -46,8 +46,8 @@ def event(
             msg('e.g. techsapo event "deployed shop v12"'),
             exit_code=2,
         )
-    kept = harmless_values(add_event(orchestrator(url, place, ca_file), text, service, host))
+    stored = harmless_values(add_event(orchestrator(url, place, ca_file), text, service, host))
     if out.as_json:
-        out.json(kept)
+        out.json(stored)
     else:
-        out.data(msg("noted at {time}: {text}", time=kept["time"], text=kept["text"]))
+        out.data(msg("noted at {time}: {text}", time=stored["time"], text=stored["text"]))

@@ -18,6 +18,7 @@ from techsapo_ops.messages import msg
 LONGEST = 16_000
 """Characters of an output that the app takes."""
 STDIN = Path("-")
+_STRIKE = msg('e.g. techsapo why 12 --strike 1 --reason "the disk was full for days"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,14 @@ class Given:
     def checked(self, about: str) -> bool:
         """Whether anything is given. Raises OpsError for options that do not belong together."""
         chosen = [each is not None for each in (self.output, self.strike, self.resolve)]
-        problem = ""
+        problem, example = "", msg('e.g. techsapo why 12 --resolve "the disk was full"')
         if self.check and self.output is None:
             problem = msg("--check needs --output")
+            example = msg("e.g. df -h | techsapo why 12 --check disk_space --output -")
         elif self.reason and self.strike is None:
-            problem = msg("--reason needs --strike")
+            problem, example = msg("--reason needs --strike"), _STRIKE
         elif self.strike is not None and not self.reason.strip():
-            problem = msg("--strike needs --reason: later readers want to know why")
+            problem, example = msg("--strike needs --reason: later readers want to know why"), _STRIKE
         elif self.resolve is not None and not self.resolve.strip():
             problem = msg("--resolve needs the cause")
         elif sum(chosen) > 1:
@@ -49,7 +51,7 @@ class Given:
         elif any(chosen) and not about.isdecimal():
             problem = msg("--output, --strike and --resolve need the number of an incident")
         if problem:
-            raise OpsError(problem, msg('e.g. techsapo why 12 --resolve "the disk was full"'), exit_code=2)
+            raise OpsError(problem, example, exit_code=2)
         return any(chosen)
 
     def add_to(self, asked: Orchestrator, number: int) -> dict[str, Any]:

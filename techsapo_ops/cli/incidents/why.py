@@ -18,12 +18,14 @@ from techsapo_ops.cli.incidents import why_view
 from techsapo_ops.cli.incidents.incident import Given, lines_of
 from techsapo_ops.cli.incidents.looking import ANSWERED, Deadline, looked_at, watched_services
 from techsapo_ops.cli.incidents.panel import sent_of, verdict_of
+from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import harmless_values
 from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.bundle import read_bundle, write_bundle
 from techsapo_ops.incidents.evidence import PACK_BYTES
+from techsapo_ops.incidents.gather import worded
 from techsapo_ops.incidents.pack import masked, pack_of
 from techsapo_ops.incidents.readers.services import may_leave
 from techsapo_ops.masking.masker import Masker, mask
@@ -84,12 +86,14 @@ def why(
     ] = None,
     check: Annotated[
         str,
-        typer.Option("--check", metavar="NAME", help="The check that printed it.", show_default=False),
+        typer.Option(
+            "--check", metavar="NAME", help="Name of the check that printed it.", show_default=False
+        ),
     ] = "",
     strike: Annotated[
         int | None,
         typer.Option(
-            "--strike", metavar="CAUSE", min=1, max=100, help="Strike the cause of this number out."
+            "--strike", metavar="CAUSE", min=1, max=100, help="Strike out the cause of this number."
         ),
     ] = None,
     reason: Annotated[
@@ -105,14 +109,14 @@ def why(
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Show why an alert fires: the evidence first, then what the panel of models makes of it.
+    """Show why an alert fires: the evidence first, then the verdict of the panel of models.
 
-    The evidence needs no model and no running app. It is read within 5 seconds from Prometheus, the services'
-    logs, applies, jobs, this host, and your own services (`investigate.services`). What could not be read is
-    listed. Nothing is changed.
+    The evidence needs no model and no running app. It is read in about 5 seconds from Prometheus, the
+    services' logs, applies, jobs, this host, and your own services (`investigate.services`). What could not
+    be read is listed. Looking changes nothing in the stack; asking the panel costs money.
 
-    An incident takes what people find: what a check printed, a cause that it was not, and the one that it
-    was. Its verdict is then drawn anew from what the providers said.
+    To an incident you can add what a check printed, strike out a cause, or end it with the actual cause.
+    After the first two, its verdict is drawn anew from what the providers said.
 
     Examples:
 
@@ -164,7 +168,8 @@ def why(
         sent = _sent(stack, material)
         out.json({"sent": sent}) if out.as_json else out.data(sent)
         return
-    pack = pack_of(material, PACK_BYTES, _mask(stack))
+    said = material if out.as_json else worded(material, spoken)
+    pack = pack_of(said, PACK_BYTES, _mask(stack))
     for line in why_view.lines(pack, now):
         out.data(line)
     asked = None if no_ask or stack is None else _asked(place, about, span, material, out)
@@ -206,7 +211,7 @@ def _asked(
     try:
         return verdict_of(orchestrator(None, place, None), about, since.total_seconds(), material)
     except OpsError as error:
-        out.say(msg("the panel was not asked: {why}", why=error.message))
+        out.say(msg("no verdict from the panel: {why}", why=error.message))
         return None
 
 

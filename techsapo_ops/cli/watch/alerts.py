@@ -242,7 +242,7 @@ def _list_silences(server: Alertmanager, out: Output) -> None:
         rows = [
             (
                 s.id[:8],
-                msg("acknowledged: {incident}", incident=held[s.id].episode)
+                msg("acknowledged: {episode}", episode=held[s.id].episode)
                 if s.id in held
                 else ", ".join(map(str, s.matchers)),
                 moment_text(s.ends),

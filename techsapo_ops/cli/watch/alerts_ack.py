@@ -186,9 +186,9 @@ def _acknowledge(
     for each in made:
         out.data(
             msg(
-                "{by} has acknowledged {incident}, until {moment_text} at the latest",
+                "{by} has acknowledged {episode}, until {moment_text} at the latest",
                 by=each.by,
-                incident=each.episode,
+                episode=each.episode,
                 moment_text=moment_text(each.until),
             )
         )
@@ -230,7 +230,7 @@ def _undo(stack: Stack, server: Alertmanager, only: Sequence[Matcher], by: str |
         out.json({"ended": [acknowledgement_json(each) for each in held]})
     for each in held:
         out.say(
-            msg("{incident} is no longer acknowledged (it was by {by}).", incident=each.episode, by=each.by)
+            msg("{episode} is no longer acknowledged (it was by {by}).", episode=each.episode, by=each.by)
         )
 
 

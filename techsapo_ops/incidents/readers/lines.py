@@ -68,8 +68,8 @@ def said_in(text: str) -> str:
         return ": ".join(filter(None, words)) or text
     if not _LOGFMT.match(text):
         return text
-    found = {name: quoted or plain for name, quoted, plain in _FIELD.findall(text) if name in _SAYS}
-    return ": ".join(found[name].replace('\\"', '"') for name in _SAYS if found.get(name)) or text
+    fields = {name: quoted or plain for name, quoted, plain in _FIELD.findall(text) if name in _SAYS}
+    return ": ".join(fields[name].replace('\\"', '"') for name in _SAYS if fields.get(name)) or text
 
 
 def _nearest(lines: list[Line], began: datetime) -> tuple[Line, ...]:

@@ -1,4 +1,4 @@
-"""Alerts and events as others tell of them, and incidents as the API shows them."""
+"""Alerts and events as others report them, and incidents as the API shows them."""
 
 from __future__ import annotations
 

@@ -59,18 +59,18 @@ def _alerts(gate: Gate, desk: Desk | None, key: Callable[[], bytes | None]) -> A
         return await gate.known(request, "alerts")  # whatever its rate: a storm is when they matter
 
     async def alerts(body: AlertsBody, request: Request) -> Response:  # noqa: ARG001 - as all such endpoints
-        return json_response(await _asked(desk, lambda d: d.hear(body)))
+        return json_response(await _asked(desk, lambda d: d.report(body)))
 
-    told = "Tell of alerts: Alertmanager's webhook, or a list of alerts. Needs a key with the scope `alerts`."
-    return _posting(admit, ("/alerts", alerts, AcceptedAlertsBody, told))
+    summary = "Report alerts: Alertmanager's webhook or a list of alerts. Needs a key with scope `alerts`."
+    return _posting(admit, ("/alerts", alerts, AcceptedAlertsBody, summary))
 
 
 def _events(gate: Gate, desk: Desk | None) -> APIRouter:
     async def event(body: EventBody, request: Request) -> Response:
         return json_response(await _asked(desk, lambda d: d.note(body, _author(request))))
 
-    told = "Note something that was done, such as a deploy. Needs a key with the scope `events`."
-    return _posting(partial(gate.admit, scope="events"), ("/events", event, StoredEventBody, told))
+    summary = "Note something that was done, such as a deploy. Needs a key with the scope `events`."
+    return _posting(partial(gate.admit, scope="events"), ("/events", event, StoredEventBody, summary))
 
 
 def _changing(gate: Gate, desk: Desk | None, questions: Questions) -> APIRouter:

@@ -65,7 +65,7 @@ class Questions:
         about, since = body.about.strip(), timedelta(seconds=body.since)
         asked, now = self.investigation, self.investigation.now()
         if self.desk is not None and about.isascii() and about.isdigit() and len(about) < 10:
-            incident = self.desk.found(int(about))
+            incident = self.desk.incident(int(about))
             story = Story.of(asked.store.entries(incident.number))
             return story.pack or asked.evidence(incident), story.drawn
         if body.material is not None:

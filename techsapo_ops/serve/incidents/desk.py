@@ -48,12 +48,12 @@ from techsapo_ops.stores.incidents.rows import (
     Incident,
     State,
 )
-from techsapo_ops.stores.incidents.store import IncidentStore, heard_of, incidents_table, of_alert
+from techsapo_ops.stores.incidents.store import IncidentStore, incidents_table, of_alert, related_to
 
 log = structlog.get_logger()
 
 LONGEST_AGO = timedelta(days=30)
-"""How old an event may be that somebody tells of."""
+"""How old an event may be that somebody records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +73,15 @@ class Desk:
     leaving: Callable[[Pack], Pack] = lambda pack: pack
     """What of the evidence may be sent to providers."""
 
-    def hear(self, body: AlertsBody) -> AcceptedAlertsBody:
+    def report(self, body: AlertsBody) -> AcceptedAlertsBody:
         """Let alerts open, change and end incidents, as far as there is room."""
-        now, told = self.now(), body.root
-        posted: Sequence[PostedAlert] = told.alerts if isinstance(told, WebhookBody) else told
-        group, truncated = (told.group, told.truncated) if isinstance(told, WebhookBody) else ("", 0)
+        now, given = self.now(), body.root
+        posted: Sequence[PostedAlert] = given.alerts if isinstance(given, WebhookBody) else given
+        group, truncated = (given.group, given.truncated) if isinstance(given, WebhookBody) else ("", 0)
         listener = Listener(self.watched, group)
-        alerts = [alert for each in posted if (alert := _heard(each, listener, now)).counts]
+        alerts = [alert for each in posted if (alert := _reported(each, listener, now)).counts]
         cooldown = timedelta(seconds=seconds(self.settings.cooldown))
-        read = heard_of((alert.fingerprint for alert in alerts), now - cooldown)
+        read = related_to((alert.fingerprint for alert in alerts), now - cooldown)
         every = self.settings.start == "all"
 
         left_out = 0
@@ -115,8 +115,8 @@ class Desk:
     def events(self, hours: float, service: str, limit: int) -> EventsBody:
         """The events of the last `hours`, of one service or all, the newest first."""
         now = self.now()
-        kept = self.store.events(now - timedelta(hours=hours), now, limit, service)
-        return EventsBody(events=[_event_body(event) for event in kept])
+        stored = self.store.events(now - timedelta(hours=hours), now, limit, service)
+        return EventsBody(events=[_event_body(event) for event in stored])
 
     def resolve(self, number: int, cause: str, author: str) -> WholeIncidentBody:
         """End an incident, with the cause that a person found."""
@@ -165,7 +165,7 @@ class Desk:
             wanted = (*wanted, of_alert(alert))
         return [_incident_body(each) for each in self.store.incidents(*wanted, limit=limit)]
 
-    def found(self, number: int) -> Incident:
+    def incident(self, number: int) -> Incident:
         """The incident of that number. Raises Problem where there is none."""
         incident = self.store.incident(number)
         if incident is None:
@@ -176,7 +176,7 @@ class Desk:
         """An incident with its alerts and its time line, of whose evidence there is only what may be sent to
         providers if `leaving`. Raises Problem where there is none.
         """
-        incident = self.found(number)
+        incident = self.incident(number)
         members, timeline = self.store.alerts(number), self.store.entries(number)
         if leaving:
             timeline = tuple(self._sent(entry) for entry in timeline)
@@ -237,15 +237,15 @@ def _incident_body(incident: Incident) -> IncidentBody:
     return IncidentBody.model_validate({**_shown(incident), "about": about, "acknowledged_by": by})
 
 
-def _heard(alert: PostedAlert, listener: Listener, now: datetime) -> ReportedAlert:
-    """An alert as it was told of. What Alertmanager says of the end of one that fires is the year 1."""
+def _reported(alert: PostedAlert, listener: Listener, now: datetime) -> ReportedAlert:
+    """An alert as it was reported. What Alertmanager says of the end of one that fires is the year 1."""
     ended = alert.ends if alert.ends is not None and alert.ends.year > 1 else None
     if isinstance(alert, WebhookAlert):
         ended = (ended or now) if alert.status == "resolved" else None
     elif ended is not None and ended > now:
         ended = None
     began = min(alert.starts or now, ended or now, now)
-    return listener.heard(alert.labels, alert.annotations, began, ended, alert.source)
+    return listener.reported(alert.labels, alert.annotations, began, ended, alert.source)
 
 
 def _event_body(event: Event) -> StoredEventBody:

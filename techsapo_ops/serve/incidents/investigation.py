@@ -152,7 +152,7 @@ class Investigation:
                     await lease.note("verdict", text_of(drawn))
                 await sent.tell("verdict", verdict_message(incident, pack, drawn, self.language))
         except TimeoutError:
-            why = msg("the time for it is over")
+            why = msg("the investigation ran out of time")
             await lease.note("stopped", in_language(why, self.language))
             await sent.tell("verdict", stopped_message(incident, why, self.language))
         await lease.done()
@@ -162,6 +162,7 @@ class Investigation:
         subject = subject_of(incident, self.store.alerts(incident.number), self.watched)
         start, end = subject.window(self.now())
         resolved = self.store.incidents(incidents_table().c.cause.is_not(None), limit=_MOST_RESOLVED)
+        sources = (msg("events"), msg("earlier incidents"))
         own = Material(
             subject,
             start,
@@ -171,7 +172,7 @@ class Investigation:
                 for e in self.store.events(start, end, _MOST_EVENTS)
             ),
             earlier=earlier(incident, resolved),
-            read=(msg("events"), msg("earlier incidents")),
+            read=tuple(in_language(each, self.language) for each in sources),
         )
         return self.pack(bounded(self.gather(subject, start, end).joined(own)))  # else it can't be read again
 

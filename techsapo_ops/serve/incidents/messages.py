@@ -73,7 +73,7 @@ def _sentence(drawn: Drawn) -> str:
         case "false_alarm":
             return msg("probably a false alarm: {cause}", cause=cause)
         case "evidence_only":
-            return msg("there is evidence, but no verdict: {why}", why=drawn.declined or _failed(drawn))
+            return msg("there is evidence, but no verdict ({why})", why=drawn.declined or _failed(drawn))
         case "not_enough_evidence":
             if not verdict.missing:
                 return msg("the evidence is not enough to name a cause")
@@ -83,7 +83,7 @@ def _sentence(drawn: Drawn) -> str:
 
 def stopped_message(incident: Incident, why: str, language: Language) -> str:
     """That there will be no verdict, and why."""
-    said = msg("Incident {number}: there is no verdict: {why}", number=incident.number, why=why)
+    said = msg("Incident {number}: no verdict ({why})", number=incident.number, why=why)
     return in_language(said, language)
 
 

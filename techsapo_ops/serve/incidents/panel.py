@@ -80,7 +80,7 @@ class Panel:
         real = [p for p in chosen if p.kind != SIMULATED]
         providers = real or list(chosen)
         if not providers:
-            return Opinions((rules,), declined=msg("no provider answers questions about incidents"))
+            return Opinions((rules,), declined=msg("no provider can be asked about incidents"))
         prompt = Prompt(system_of(inquiry), user_of(inquiry), NAME, FORM, LONGEST_REPLY)
         question = Question(prompt.user, inquiry.language, request_id, masker)
         context = AnalysisContext(self._tier, self._tell, purse)
@@ -90,7 +90,7 @@ class Panel:
                 async with asyncio.timeout_at(until):
                     await purse.open(sum(worst_of_ask(provider, ask) for provider in providers))
             except (Problem, TimeoutError) as error:
-                why = error.detail if isinstance(error, Problem) else msg("the budget could not be asked")
+                why = error.detail if isinstance(error, Problem) else msg("the budget could not be checked")
                 return Opinions((rules,), declined=why)
             ask = replace(ask, limit=max(0.0, until - clock()))
             calls = [asyncio.create_task(_call(provider, ask, inquiry)) for provider in providers]

@@ -17,7 +17,7 @@ from techsapo_ops.catalogue.translations import in_language
 from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.bundle import MATERIAL_BYTES, material_of
 from techsapo_ops.incidents.evidence import PACK_BYTES
-from techsapo_ops.incidents.gather import Reader, gather
+from techsapo_ops.incidents.gather import Reader, gather, worded
 from techsapo_ops.incidents.knowledge import OwnKnowledge, search
 from techsapo_ops.incidents.material import Material, Subject
 from techsapo_ops.incidents.pack import leaving, pack_of
@@ -96,11 +96,11 @@ def open_incidents(
     sent = partial(leaving, may_leave=may_leave(settings.services))
     deadline = seconds(settings.deadline)
     daily = settings.budget_share * spec.budget.resolved_daily_usd
-    masked = partial(mask, level=options.mask)
+    masked, say = partial(mask, level=options.mask), partial(in_language, language=spec.locale)
     readers = readers_of(options, settings, prometheus)
     investigation = Investigation(
         store,
-        lambda subject, start, end: gather(subject, start, end, readers),
+        lambda subject, start, end: worded(gather(subject, start, end, readers), say),
         lambda material: pack_of(material, PACK_BYTES, masked),
         Panel(wallbounce, "basic"),
         Purse(*money, daily, deadline),
@@ -141,7 +141,7 @@ class LeftByScheduler:
         except (OSError, ValueError) as error:
             raise OpsError(msg("the scheduler's file can't be read: {error}", error=error)) from None
         if left.end < end - OLD:
-            raise OpsError(msg("the scheduler left nothing since {time:%H:%M} UTC", time=left.end))
+            raise OpsError(msg("the scheduler has written nothing since {time:%H:%M} UTC", time=left.end))
         return replace(
             left,
             subject=subject,

@@ -103,4 +103,4 @@ def _posted(url: str, body: Mapping[str, object], headers: Mapping[str, str]) ->
     try:
         return send(url, content, timeout=TIMEOUT, headers={"Content-Type": "application/json", **headers})
     except Unreachable as error:  # the URL may be a secret
-        raise OpsError(msg("nobody took the message: {reason}", reason=error.reason)) from None
+        raise OpsError(msg("the message may not have arrived: {reason}", reason=error.reason)) from None

@@ -61,8 +61,8 @@ class Story:
                 case "stopped":
                     due = False
                 case "message":
-                    told = json.loads(entry.text)
-                    sent[told["message"]] = {**sent.get(told["message"], {}), **told}
+                    said = json.loads(entry.text)
+                    sent[said["message"]] = {**sent.get(said["message"], {}), **said}
         return cls(pack, drawn, due, sent, entries[-1].number if entries else 0)
 
     def struck(self, struck: Struck, language: Language) -> Drawn:

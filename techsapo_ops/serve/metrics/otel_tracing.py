@@ -66,7 +66,7 @@ class AnalysisSpans:
         self._phases: dict[str, Span] = {}
         self._phase: Span | None = None
 
-    def heard(self, event: Event) -> None:
+    def record(self, event: Event) -> None:
         """Put an event of the analysis into the trace."""
         match event:
             case Began(phase=phase, providers=asked):
@@ -273,7 +273,7 @@ class OtelTracing(Tracing):
         )
         analysis = AnalysisSpans(self._tracer, span, self._callees)
         try:
-            yield analysis.heard if span.is_recording() else nobody
+            yield analysis.record if span.is_recording() else nobody
         except BaseException as error:
             failed(span, _error_type(error))
             raise

@@ -29,7 +29,7 @@ function address(id) {
 
 function badges(incident) {
   const made = [element("span", `badge ${incident.ended ? "dim" : incident.pages ? "bad" : "warn"}`, word(incident.ended ? "incidentEnded" : "incidentOpen"))];
-  if (!incident.ended && incident.acknowledged_by.length) made.push(element("span", "badge good", `${word("held")}: ${incident.acknowledged_by.join(", ")}`));
+  if (!incident.ended && incident.acknowledged_by.length) made.push(element("span", "badge good", `${word("held")}${word("colon")}${incident.acknowledged_by.join(", ")}`));
   if (["due", "running"].includes(incident.investigation)) made.push(element("span", "badge", word("investigating")));
   return made;
 }
@@ -60,10 +60,10 @@ function drawList() {
 
 /** The verdict as one sentence; never a number, as how often it is right is not known. */
 function sentence({ verdict, declined, failed, simulated }) {
-  const said = `${simulated ? `${word("simulated")}: ` : ""}${word("verdicts")[verdict.outcome]}`;
-  if (["cause", "guess", "false_alarm"].includes(verdict.outcome)) return `${said}: ${verdict.causes[0].cause}`;
-  if (verdict.outcome === "evidence_only") return `${said}: ${declined || failed.map(([name, why]) => `${name}: ${why}`).join("; ")}`;
-  return verdict.missing.length ? `${said} ${word("missing")}: ${verdict.missing.join("; ")}` : said;
+  const said = `${simulated ? `${word("simulated")}${word("colon")}` : ""}${word("verdicts")[verdict.outcome]}`;
+  if (["cause", "guess", "false_alarm"].includes(verdict.outcome)) return `${said}${word("colon")}${verdict.causes[0].cause}`;
+  if (verdict.outcome === "evidence_only") return `${said}${word("colon")}${declined || failed.map(([name, why]) => `${name}: ${why}`).join("; ")}`;
+  return verdict.missing.length ? `${said} ${word("missing")}${word("colon")}${verdict.missing.join("; ")}` : said;
 }
 
 function ids(list) {
@@ -77,7 +77,7 @@ function drawCause(cause, place) {
   const chain = element("ol");
   for (const link of cause.chain) chain.append(element("li", "", `${link.says}${ids(link.evidence)}`));
   item.append(head, chain);
-  for (const against of cause.against) item.append(element("p", "dim", `${word("speaksAgainst")}: ${against}`));
+  for (const against of cause.against) item.append(element("p", "dim", `${word("speaksAgainst")}${word("colon")}${against}`));
   item.append(form("strike", word("strikeWhy"), word("strike"), (reason) => ({ cause: place + 1, reason })));
   return item;
 }
@@ -110,7 +110,7 @@ function drawVerdict(entry) {
   const drawn = entry.detail;
   const { verdict } = drawn;
   const parts = [element("p", "big", sentence(drawn))];
-  if (verdict.step) parts.push(element("p", "", `${word("runbook")}: ${verdict.step.runbook} ${verdict.step.number}`));
+  if (verdict.step) parts.push(element("p", "", `${word("runbook")}${word("colon")}${verdict.step.runbook} ${verdict.step.number}`));
   if (verdict.checks.length) {
     parts.push(element("h3", "", word("nextChecks")));
     const list = element("ul", "facts");
@@ -127,7 +127,7 @@ function drawVerdict(entry) {
     const list = element("ol");
     list.append(...verdict.causes.map(drawCause));
     causes.append(element("summary", "", `${word("causesTitle")} (${verdict.causes.length})`), list);
-    for (const struck of verdict.struck) causes.append(element("p", "dim", `${word("struck")}: ${struck.cause} – ${struck.reason}`));
+    for (const struck of verdict.struck) causes.append(element("p", "dim", `${word("struck")}${word("colon")}${struck.cause} – ${struck.reason}`));
     parts.push(causes);
   }
   return parts;
@@ -146,7 +146,7 @@ function drawChosen() {
   head.append(...badges(chosen));
   const end = chosen.cause === null
     ? form("resolve", word("causeWas"), word("resolve"), (cause) => ({ cause }))
-    : element("p", "good", `${word("resolvedCause")}: ${chosen.cause}`);
+    : element("p", "good", `${word("resolvedCause")}${word("colon")}${chosen.cause}`);
   const evidence = latest(chosen, "evidence");
   host.replaceChildren(
     head,
@@ -174,7 +174,7 @@ function draw() {
 
 function drawState() {
   let [style, text] = shown ? ["good", word("upToDate")] : ["", word("connecting")];
-  if (trouble) [style, text] = ["bad", trouble.status === 0 ? `${word("lost")}: ${AGAIN / 1000} ${word("again")}` : trouble.detail];
+  if (trouble) [style, text] = ["bad", trouble.status === 0 ? `${word("lost")}${word("colon")}${AGAIN / 1000} ${word("again")}` : trouble.detail];
   status.className = style;
   if (status.textContent !== text) status.textContent = text;
   document.getElementById("when").textContent = shown ? `${word("updated")} ${moment(new Date(), { hour: "2-digit", minute: "2-digit", second: "2-digit" })}` : "";

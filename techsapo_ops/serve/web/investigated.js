@@ -33,7 +33,7 @@ export function drawEvidence(pack) {
   const every = pack.read.length + pack.unread.length;
   const parts = [element("h3", "", word("evidence")), pieces(pack.pieces.slice(0, 3))];
   if (pack.pieces.length > 3) parts.push(folded(`${word("morePieces")} (${pack.pieces.length - 3})`, pieces(pack.pieces.slice(3, FIRST)), ...(pack.pieces.length > FIRST ? [folded(`${word("weakerPieces")} (${pack.pieces.length - FIRST})`, pieces(pack.pieces.slice(FIRST)))] : [])));
-  parts.push(element("p", pack.unread.length ? "warn" : "dim", `${word("sourcesRead")} ${pack.read.length}/${every}${pack.unread.map((each) => ` · ${word("notRead")}: ${each.source} (${each.reason})`).join("")}`));
+  parts.push(element("p", pack.unread.length ? "warn" : "dim", `${word("sourcesRead")} ${pack.read.length}/${every}${pack.unread.map((each) => ` · ${word("notRead")}${word("colon")}${each.source} (${each.reason})`).join("")}`));
   return parts;
 }
 
@@ -46,8 +46,8 @@ function detail({ kind, detail: said, text }) {
   if (said === null) return text;
   if (said.alerts) return names(said);
   if (kind === "struck") return `${said.cause} – ${said.reason}`;
-  if (kind === "checked") return `${said.check || word("printed")}: ${said.output.slice(0, 200)}`;
-  if (kind === "message") return `${word("messages")[said.message] ?? said.message}: ${word("messageStates")[said.state] ?? said.state}${said.why ? ` (${said.why})` : ""}`;
+  if (kind === "checked") return `${said.check || word("printed")}${word("colon")}${said.output.slice(0, 200)}`;
+  if (kind === "message") return `${word("messages")[said.message] ?? said.message}${word("colon")}${word("messageStates")[said.state] ?? said.state}${said.why ? ` (${said.why})` : ""}`;
   return "";
 }
 
@@ -70,5 +70,5 @@ export function drawTimeline(incident) {
     item.append(link, element("span", `badge ${alert.ended ? "dim" : "bad"}`, word(alert.ended ? "incidentEnded" : "firing")), element("small", "dim", `${alert.summary} · ${stamp(new Date(alert.began))}`));
     alerts.append(item);
   }
-  return folded(`${word("timeline")} (${incident.timeline.length}) · ${word("alertsTitle")} (${incident.members.length})`, list, alerts);
+  return folded(`${word("timeLine")} (${incident.timeline.length}) · ${word("alertsTitle")} (${incident.members.length})`, list, alerts);
 }

@@ -31,7 +31,7 @@ export function feedbackForm(request, via) {
     const solved = { yes: true, no: false }[given.get("solved")] ?? null;
     try {
       const stored = await post("/api/v1/feedback", { request_id: request, label: given.get("label"), solved, via });
-      state.textContent = `${word("labelStored")}: ${word("labels")[stored.label]}${stored.who ? ` (${stored.who})` : ""}`;
+      state.textContent = `${word("labelStored")}${word("colon")}${word("labels")[stored.label]}${stored.who ? ` (${stored.who})` : ""}`;
     } catch (error) {
       const refused = error.status === 401 || error.status === 403;
       state.textContent = refused ? word("labelKey") : error.detail;

@@ -244,10 +244,10 @@ def _refuse(taken: Sequence[Acknowledgement]) -> None:
         held = taken[0]
         raise Taken(
             msg(
-                "{by} acknowledged {incident} at {moment_text}",
+                "{by} acknowledged {episode} at {moment_text}",
                 by=held.by,
-                incident=held.episode,
+                episode=held.episode,
                 moment_text=moment_text(held.at),
             ),
-            msg("to take over this incident, add --take-over"),
+            msg("to acknowledge it in their place, add --take-over"),
         )

@@ -51,7 +51,7 @@ def alertmanager_files(topology: Topology, templates: Templates) -> tuple[Render
         return ()
     spec = topology.spec
     settings = spec.monitoring.alertmanager
-    told = investigating.investigates(topology)
+    reports = investigating.investigates(topology)
     texts = templates.render(
         f"alertmanager/techsapo.{spec.locale}.tmpl.j2", project=spec.project, pages=page_url(spec, "")
     )
@@ -63,7 +63,7 @@ def alertmanager_files(topology: Topology, templates: Templates) -> tuple[Render
         group_wait=settings.group_wait,
         group_interval=settings.group_interval,
         repeat_interval=settings.repeat_interval,
-        routes=[*((investigating.route(),) if told else ()), *routes(topology)],
+        routes=[*((investigating.route(),) if reports else ()), *routes(topology)],
         hours=_hours(spec),
         mutes=mutes(topology),
         test_label=TEST_LABEL,
@@ -72,7 +72,7 @@ def alertmanager_files(topology: Topology, templates: Templates) -> tuple[Render
             *_pages(topology),
             *(_receiver(topology, name, each) for name, each in spec.notifications.lists() if name != PAGE),
             _report(topology),
-            *((investigating.receiver(topology),) if told else ()),
+            *((investigating.receiver(topology),) if reports else ()),
         ],
     )
     raw = any(isinstance(receiver, RawReceiver) for receiver in spec.notifications.receivers.values())

@@ -26,7 +26,7 @@ MOST_ALERTS = 100
 
 
 def investigates(topology: Topology) -> bool:
-    """Whether the app is told of alerts."""
+    """Whether alerts are reported to the app."""
     wanted = topology.spec.investigate is not None
     return wanted and all(topology.has(kind) for kind in ("app", "alertmanager"))
 

@@ -25,7 +25,7 @@ from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
 EPISODES = "techsapo-episodes"
-"""Name of the scrape job by which one Prometheus hears of the others' incidents."""
+"""Name of the scrape job by which one Prometheus reads the others' episodes."""
 REPLICA = "replica"
 """Label by which the samples of one of several Prometheis differ from the others'; no alert carries it."""
 _OWN = f"last_over_time({EPISODE_SINCE}[10m])"

@@ -199,8 +199,8 @@ class WallBounce(Section):
     max_bounces: Annotated[int, Field(ge=0, le=5), NotASwitch] = 2
     """Maximum number of rounds in which contested claims go back to the providers."""
     calibration: FilePath | None = None
-    """File from `techsapo answers calibrate`: what labels taught of the confidence. A changed file takes
-    effect with the next `techsapo up`.
+    """File that `techsapo answers calibrate` writes: weights of the confidence, learnt from labels. A changed
+    file takes effect with the next `techsapo up`.
     """
     language: LanguageRule = "locale"
     """Language of answers when the request names none: ja, en, the stack's language (locale), or the language

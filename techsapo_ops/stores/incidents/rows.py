@@ -68,8 +68,8 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class IncidentAlert:
-    """An alert of an incident: it fired last from `began` to `ended`, None while it does, and was `heard` of
-    last then.
+    """An alert of an incident: it fired last from `began` to `ended`, None while it does.
+    `reported` is when it last came.
     """
 
     incident: int
@@ -80,7 +80,7 @@ class IncidentAlert:
     expression: str
     pages: bool
     began: datetime
-    heard: datetime
+    reported: datetime
     ended: datetime | None = None
 
 

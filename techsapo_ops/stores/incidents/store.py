@@ -109,7 +109,7 @@ class IncidentStore(SharedTables):
         return tuple(Event(**_aware(row)) for row in rows)
 
 
-def heard_of(fingerprints: Iterable[str], since: datetime) -> Callable[[Connection], State]:
+def related_to(fingerprints: Iterable[str], since: datetime) -> Callable[[Connection], State]:
     """Reads what alerts of these fingerprints may belong to: the open incidents, those that ended after
     `since`, and of the alerts those that still fire, wherever, or are in one of them.
     """
@@ -269,7 +269,7 @@ def events_table() -> TableClause:
 def _table(name: str, row: type, *others: str) -> TableClause:
     import sqlalchemy as sa
 
-    times = {"began", "quiet", "ended", "investigated", "lease", "heard", "time", "recorded"}
+    times = {"began", "quiet", "ended", "investigated", "lease", "reported", "time", "recorded"}
     types: dict[str, Any] = dict.fromkeys(times, sa.DateTime()) | {"pages": sa.Boolean()}
     names = (*others, *(f.name for f in fields(row)))
     return sa.table(name, *(sa.column(each, types.get(each)) for each in names))

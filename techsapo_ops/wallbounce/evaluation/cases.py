@@ -91,7 +91,7 @@ def read_cases(folder: Path) -> tuple[Case, ...]:
             ) from None
         for case in read:
             if case.id in cases:
-                raise OpsError(msg("{file}: the id {id} stands twice", file=file, id=case.id), exit_code=2)
+                raise OpsError(msg("{file}: the id {id} is used twice", file=file, id=case.id), exit_code=2)
             if not (case.must_say or case.commands or case.must_not_say or case.rubric):
                 raise OpsError(msg("{file}: {id} has no rule", file=file, id=case.id), exit_code=2)
             cases[case.id] = case

@@ -110,7 +110,7 @@ def saving(path: Path | None) -> Iterator[Saved]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise OpsError(msg("another run writes {path}", path=path), exit_code=2) from None
+            raise OpsError(msg("another run is writing to {path}", path=path), exit_code=2) from None
         saved, whole = _read(path, descriptor)
         try:
             os.ftruncate(descriptor, whole)  # what a killed run left unfinished

@@ -88,12 +88,12 @@ def labelled(analyses: Iterable[Judged]) -> tuple[Labelled, ...]:
 
     People who differ meet half way, weighed by what their labels count.
     """
-    told = [
+    usable = [
         (each, [label for label in each.labels if label.label in _WORTH])
         for each in analyses
         if not each.simulated
     ]
-    weight = weights(Counter(label.who for _, labels in told for label in labels))
+    weight = weights(Counter(label.who for _, labels in usable for label in labels))
     return tuple(
         Labelled(
             each.record,
@@ -101,7 +101,7 @@ def labelled(analyses: Iterable[Judged]) -> tuple[Labelled, ...]:
             max(x.at for x in labels),
             min(1.0, sum(weight[x.who] for x in labels)),
         )
-        for each, labels in told
+        for each, labels in usable
         if labels
     )
 

@@ -69,15 +69,15 @@ def track_records(analyses: Iterable[Judged]) -> tuple[TrackRecord, ...]:
 
 def balance(analyses: Iterable[Judged]) -> Balance:
     """What became of `analyses`."""
-    told = [(each, each.right) for each in analyses if each.right is not None]
-    sure = [right for each, right in told if each.record.confidence >= SURE]
-    declined = [right for each, right in told if each.record.outcome is not Outcome.ACCEPTED]
+    labelled = [(each, each.right) for each in analyses if each.right is not None]
+    sure = [right for each, right in labelled if each.record.confidence >= SURE]
+    declined = [right for each, right in labelled if each.record.outcome is not Outcome.ACCEPTED]
     return Balance(
-        len(told),
-        sum(right for _, right in told),
+        len(labelled),
+        sum(right for _, right in labelled),
         len(sure),
         sum(sure),
         len(declined),
         sum(declined),
-        sum(each.cost_usd for each, _ in told),
+        sum(each.cost_usd for each, _ in labelled),
     )

@@ -77,12 +77,12 @@ def learn(labelled: Iterable[Labelled], now: datetime, unlabelled: Sequence[Pane
     labels = [replace(label, record=record) for label, record in zip(labels, records, strict=False)]
     others = records[len(labels) :]
     counted = [label.weight * 0.5 ** (max(now - label.at, timedelta()) / HALF_LIFE) for label in labels]
-    heard: list[Outcome] = [(x.record, x.right, w) for x, w in zip(labels, counted, strict=True)]
-    first = _fitted(labels, counted, heard)
+    outcomes: list[Outcome] = [(x.record, x.right, w) for x, w in zip(labels, counted, strict=True)]
+    first = _fitted(labels, counted, outcomes)
     if not others:
         return first
     share = min(1.0, sum(counted) / len(others))
-    return _fitted(labels, counted, [*heard, *((r, estimate(r, first).value, share) for r in others)])
+    return _fitted(labels, counted, [*outcomes, *((r, estimate(r, first).value, share) for r in others)])
 
 
 def _with_common_versions(records: Sequence[PanelRecord]) -> list[PanelRecord]:
@@ -108,8 +108,8 @@ def usable(record: PanelRecord) -> bool:
     return len(record.answers) > 1 and record.complete
 
 
-def _fitted(labels: Sequence[Labelled], counted: Sequence[float], heard: Iterable[Outcome]) -> Calibration:
-    known = Calibration(voices=rates(heard))
+def _fitted(labels: Sequence[Labelled], counted: Sequence[float], outcomes: Iterable[Outcome]) -> Calibration:
+    known = Calibration(voices=rates(outcomes))
     groups = sorted(set(chain.from_iterable(map(_groups, labels))))
     place = {group: len(BASE) + n for n, group in enumerate(groups)}
     rows: list[Row] = []

@@ -80,7 +80,7 @@ def next_tier(tier: TaskType) -> TaskType | None:
 def reason_to_escalate(verdict: Verdict, wanted: float, *, destructive: bool, stalled: bool) -> str | None:
     """Why another provider is asked blind; None where the verdict holds. `wanted` is what the tier wants.
 
-    What can't be undone is heard at the top tier, even where all agree.
+    About what can't be undone the top tier is asked, even where all agree.
     """
     if "sole_answer" in verdict.notes:
         return "sole_answer"
@@ -103,7 +103,7 @@ def reason_to_escalate(verdict: Verdict, wanted: float, *, destructive: bool, st
 def outcome(verdict: Verdict, obstacle: str | None) -> tuple[Outcome, str | None]:
     """What comes of a verdict after which nobody else is asked, and the note that says why it is refused.
 
-    An accepted answer with a destructive command that could not be heard at a higher tier is not accepted.
+    An accepted answer with a destructive command that no higher tier could be asked about is not accepted.
     `obstacle` is "budget" where a needed escalation costs too much and "lonely" where fewer than two
     providers were well from the start. A sole survivor of more is answered, as such.
     """
@@ -114,7 +114,7 @@ def outcome(verdict: Verdict, obstacle: str | None) -> tuple[Outcome, str | None
     if obstacle == "lonely":
         return Outcome.REFUSED, "refused_too_few_providers"
     if verdict.accepted:
-        return Outcome.UNSETTLED, "not_heard_higher_up"
+        return Outcome.UNSETTLED, "no_higher_tier_left"
     if "sole_answer" in verdict.notes or decisive(verdict.confidence, verdict.notes) >= ANSWERABLE:
         return Outcome.UNSETTLED, None
     return Outcome.REFUSED, "refused_low_confidence"

@@ -231,11 +231,11 @@ class Evidence:
         """A: the part of those compared, by what their word counts, that is in the cluster."""
         if not self.worth:
             return (len(self.cluster) - 1) / self.compared if self.compared else 0.0
-        heard = {
+        weights = {
             j: self.worth[j] for j, agree in enumerate(self.stood) if agree is not None and j != self.chosen
         }
-        agreeing = sum(worth for j, worth in heard.items() if j in self.cluster)
-        return agreeing / max(HALF_A_VOICE, sum(heard.values()))
+        agreeing = sum(worth for j, worth in weights.items() if j in self.cluster)
+        return agreeing / max(HALF_A_VOICE, sum(weights.values()))
 
     @property
     def held_right(self) -> float:

@@ -17,7 +17,7 @@ from techsapo_ops.adapters.folders import opened
 from techsapo_ops.apply.knowledge import follow
 from techsapo_ops.catalogue.translations import in_language
 from techsapo_ops.incidents.bundle import material_json
-from techsapo_ops.incidents.gather import Reader, gather
+from techsapo_ops.incidents.gather import Reader, gather, worded
 from techsapo_ops.incidents.material import Material, Subject
 from techsapo_ops.incidents.readers.runbook import OwnRunbooks
 from techsapo_ops.jobs.job import JobContext, JobResult
@@ -84,7 +84,8 @@ def job(context: JobContext) -> JobResult:
     material = gather(Subject(now), now - SPAN, now, _readers(stack), _SECONDS)
     for each in material.unread:
         context.tell(f"{each.source}: {each.reason}")
-    text = json.dumps(material_json(material), ensure_ascii=False)
+    say = partial(in_language, language=stack.spec.locale)
+    text = json.dumps(material_json(worded(material, say)), ensure_ascii=False)
     for folder in _folders(stack.topology):
         _let_the_app_read(stack.topology, folder)
         write_atomic(folder / EVIDENCE_FILE, text.encode(), 0o644)

@@ -1,4 +1,4 @@
-"""The last days on one screen: who had which incident, what was noisy, what came back, cost and expires.
+"""The last days on one screen: who had which alert, what was noisy, what came back, cost and expires.
 
 Each part asks its own source. One whose source is away says why, and the others come all the same.
 """
@@ -162,7 +162,7 @@ def _paged(asked: _Asked) -> list[str]:
 
 
 def _unmeasured(asked: _Asked) -> Iterator[str]:
-    """That Prometheus knows less than all of the time: without this, nothing would look like no incident."""
+    """That Prometheus knows less than all of the time: without this, no data would look like no alert."""
     known = sum(value for _, value in asked.query(f"count_over_time(max(up)[{asked.window}:5m])")) / 12
     whole = (asked.until - asked.since).total_seconds() / 3600
     if known < 0.95 * whole:

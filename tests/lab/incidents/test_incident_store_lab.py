@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import incident_hearer
+import incident_reporter
 import pytest
 from audit_rows import prepare
 from galera_lab import Member, cluster, three_machines
-from incident_hearer import EACH, GROUPS
+from incident_reporter import EACH, GROUPS
 from servers import mariadb
 
 from techsapo_ops.render.templates import Templates
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.lab
 
 
 def hearing(words: Sequence[str], member: Member | None = None) -> subprocess.Popen[str]:
-    argv = [sys.executable, incident_hearer.__file__, *words]
-    pipe, path = subprocess.PIPE, str(Path(incident_hearer.__file__).parents[2])
+    argv = [sys.executable, incident_reporter.__file__, *words]
+    pipe, path = subprocess.PIPE, str(Path(incident_reporter.__file__).parents[2])
     return subprocess.Popen(
         member.inside(*argv) if member is not None else argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True,
         env={**os.environ, "PYTHONPATH": path},

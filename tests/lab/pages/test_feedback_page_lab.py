@@ -60,7 +60,7 @@ def test_an_answer_is_labelled_under_it_and_by_a_link_which_labels_nothing_itsel
         form.get_by_text("正しい", exact=True).check()
         form.get_by_text("解決した", exact=True).check()
         form.get_by_role("button").click()
-        expect(form.get_by_role("status")).to_contain_text("記録しました: 正しい")
+        expect(form.get_by_role("status")).to_contain_text("記録しました：正しい")
         page.locator("#providers summary").first.click()
         expect(page.locator("#providers details[open] p").first).not_to_be_empty()
         page.goto(f"{app.url}/status?lang=ja")

@@ -50,7 +50,7 @@ def test_an_incident_is_seen_from_its_alert_to_its_end(
     shown.get_by_role("button", name="Resolve").click()
     expect(shown).to_contain_text("Resolved. Cause: Somebody <i>stopped</i> Redis")
     page.locator("#language").click()
-    expect(shown).to_contain_text("解決済み。原因: Somebody <i>stopped</i> Redis")
+    expect(shown).to_contain_text("解決済み。原因：Somebody <i>stopped</i> Redis")
     window.assert_clean()
 
 

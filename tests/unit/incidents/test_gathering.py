@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 from rows import each_row
 
 from techsapo_ops.adapters.http import Unreachable
+from techsapo_ops.catalogue.translations import in_language
 from techsapo_ops.errors import OpsError
-from techsapo_ops.incidents.gather import Reader, gather
+from techsapo_ops.incidents.gather import Reader, gather, worded
 from techsapo_ops.incidents.labels import hosts_of, services_of
 from techsapo_ops.incidents.material import Fact, Material, Subject
 from techsapo_ops.incidents.readers.runbook import OwnRunbooks, ServiceRunbook
 from techsapo_ops.incidents.subject import Known
+from techsapo_ops.messages import msg
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 SUBJECT = Subject(NOW, alert="RedisDown")
@@ -55,6 +58,14 @@ def test_what_answers_is_joined_and_what_does_not_is_said_with_the_reason() -> N
         "code": "KeyError: 'x'",
         "hangs": "did not answer within 0.05 s",
     }
+
+
+def test_sources_and_reasons_are_said_in_the_language_of_the_stack() -> None:
+    readers = {"app": fails(OpsError(msg("this host has no journal"))), msg("runbook"): Material}
+    material = gather(SUBJECT, NOW, NOW, readers)
+    said = worded(material, partial(in_language, language="ja"))
+    assert [str(each) for each in said.read] == ["手順書"]
+    assert [str(each.reason) for each in said.unread] == ["このホストにジャーナルがありません"]
 
 
 KNOWN = Known(

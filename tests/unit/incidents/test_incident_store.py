@@ -35,9 +35,9 @@ from techsapo_ops.stores.incidents.store import (
     alerts_table,
     entries_table,
     events_table,
-    heard_of,
     incidents_table,
     open_ones,
+    related_to,
     waiting,
 )
 
@@ -46,11 +46,11 @@ HOUR = timedelta(hours=1)
 
 
 def alert(name: str, until: datetime | None = None, **labels: str) -> ReportedAlert:
-    return Listener().heard({"alertname": name, **labels}, {"summary": "遅い"}, NOW, until, "")
+    return Listener().reported({"alertname": name, **labels}, {"summary": "遅い"}, NOW, until, "")
 
 
-def hear(store: IncidentStore, *alerts: ReportedAlert, now: datetime = NOW) -> Sequence[Change]:
-    read = heard_of((each.fingerprint for each in alerts), now - HOUR)
+def report(store: IncidentStore, *alerts: ReportedAlert, now: datetime = NOW) -> Sequence[Change]:
+    read = related_to((each.fingerprint for each in alerts), now - HOUR)
     return store.change(read, lambda state: updated(state, alerts, now, HOUR, lambda a: a.pages)[0])
 
 
@@ -60,7 +60,7 @@ def store(tmp_path: Path) -> IncidentStore:
 
 
 def test_what_is_kept_is_read_as_it_was(store: IncidentStore) -> None:
-    hear(store, alert("Slow", service="shop", host="a", page="true"))
+    report(store, alert("Slow", service="shop", host="a", page="true"))
     (incident,) = store.incidents(limit=5)
     assert incident == Incident(
         1, NOW, "遅い", True, frozenset({"service:shop", "host:a"}), version=1, alerts=1, firing=1, entries=1,
@@ -70,7 +70,7 @@ def test_what_is_kept_is_read_as_it_was(store: IncidentStore) -> None:
     assert (kept.labels["service"], kept.summary, kept.began, kept.ended) == ("shop", "遅い", NOW, None)
     assert store.entries(1) == (Entry(NOW, "opened", '{"count": 1, "alerts": {"Slow": 1}}', "", 1),)
     assert store.incidents(waiting(NOW), limit=5) == (incident,)
-    hear(store, alert("Slow", until=NOW, service="shop", host="a", page="true"))
+    report(store, alert("Slow", until=NOW, service="shop", host="a", page="true"))
     later = NOW + timedelta(minutes=10)
     store.change(open_ones, lambda state: over(state, later))
     assert store.incidents(incidents_table().c.ended.is_(None), limit=5) == ()
@@ -86,10 +86,10 @@ def test_who_is_forestalled_decides_anew_and_joins_what_the_other_opened(
     def decide(state: State) -> tuple[Change, ...]:
         seen.append(state)
         if len(seen) == 1:
-            hear(other, same)
+            report(other, same)
         return updated(state, [same], NOW, HOUR, lambda _: False)[0]
 
-    store.change(heard_of([same.fingerprint], NOW - HOUR), decide)
+    store.change(related_to([same.fingerprint], NOW - HOUR), decide)
     assert [state.last for state in seen] == [0, 1]
     assert [(i.number, i.alerts) for i in store.incidents(limit=5)] == [(1, 1)]
 
@@ -100,7 +100,7 @@ def test_alerts_from_two_instances_at_once_are_one_incident_a_group(
     other = IncidentStore(None, tmp_path / "audit.sqlite")
     groups = [[alert("Slow", service=f"s{g}", pod=str(n)) for n in range(20)] for g in range(5)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda one: hear(one[0], *one[1]), [(s, g) for g in groups for s in (store, other)]))
+        list(pool.map(lambda one: report(one[0], *one[1]), [(s, g) for g in groups for s in (store, other)]))
     incidents = store.incidents(limit=50)
     assert [i.number for i in incidents] == list(range(5, 0, -1))
     assert {(i.alerts, i.firing) for i in incidents} == {(20, 20)}
@@ -108,7 +108,7 @@ def test_alerts_from_two_instances_at_once_are_one_incident_a_group(
 
 
 def test_a_lease_is_renewed_by_its_holder_alone_and_found_when_it_is_over(store: IncidentStore) -> None:
-    hear(store, alert("Slow", service="shop", page="true"))
+    report(store, alert("Slow", service="shop", page="true"))
 
     def take(incident: Incident) -> Change:
         return Change(replace(incident, investigation="running", worker="app-1", lease=NOW))
@@ -123,7 +123,7 @@ def test_a_lease_is_renewed_by_its_holder_alone_and_found_when_it_is_over(store:
 def test_a_time_line_takes_no_more_of_what_has_no_end_and_texts_no_longer_than_their_column(
     store: IncidentStore,
 ) -> None:
-    hear(store, alert("Slow", service="shop"))
+    report(store, alert("Slow", service="shop"))
 
     def many(incident: Incident) -> Change:
         entries = [Entry(NOW, "checked", "x" * (LONGEST_TEXT + 1), "me") for _ in range(2)]
@@ -165,7 +165,7 @@ def test_who_is_forestalled_each_time_gives_up(
 ) -> None:
     monkeypatch.setattr(tables_module, "_TRIES", 3)
     other = IncidentStore(None, tmp_path / "audit.sqlite")
-    hear(store, alert("Slow", service="shop"))
+    report(store, alert("Slow", service="shop"))
 
     def forestalled(incident: Incident) -> Change:
         other.alter(1, lambda i: Change(i))
@@ -189,7 +189,7 @@ def test_the_columns_are_those_of_the_migration(store: IncidentStore, tmp_path: 
 
 
 def test_a_backup_of_the_audit_log_has_the_incidents_and_events(store: IncidentStore, tmp_path: Path) -> None:
-    hear(store, alert("Slow", service="shop"))
+    report(store, alert("Slow", service="shop"))
     store.add_event(Event("e" * 32, NOW, NOW, "deployed shop", "shop"))
     text = Path(sqlite_tool.__file__).read_text()
     argv = [sys.executable, "-I", "-c", text, "take", "audit.sqlite"]

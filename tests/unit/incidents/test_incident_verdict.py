@@ -113,7 +113,7 @@ def test_a_provider_alone_gets_the_outcome_that_its_evidence_bears(
 
 JOINED = [
     ("event: deployed shop v12", "upstream of shop v12 answered 502", True),
-    ("apply: 2×, 03:08:25 to 03:09:00: shop", "shop_errors rose from 0 to 2 at 03:09:00", False),
+    ("apply: 2×, 03:08:25Z to 03:09:00Z: shop", "shop_errors rose from 0 to 2 at 03:09:00Z", False),
     ("event: deployed shop in 2026", "since 2026-12-01 shop fails", False),
     ("apply: upstream → 127.0.0.1:8181", "connect to 127.0.0.1:8181 failed", True),
     ("event: deployed shop", "shop deployed, shop failed", False),

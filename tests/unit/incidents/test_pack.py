@@ -77,7 +77,7 @@ def test_each_kind_has_ids_by_its_letter_and_rank() -> None:
 
 def test_what_the_alert_is_about_comes_first_and_what_is_unusual_after_it() -> None:
     texts = [piece.text for piece in pack().pieces]
-    assert "errors_ratio rose from 0 to 0.5 at 03:09:00" in texts[0]
+    assert "errors_ratio rose from 0 to 0.5 at 03:09:00Z" in texts[0]
     first = "\n".join(texts[:10])
     assert "redis_memory_used_bytes rose from 57.2 MiB to 95.4 MiB" in first
     assert "+maxmemory 100mb" in first

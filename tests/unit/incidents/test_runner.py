@@ -33,7 +33,7 @@ from techsapo_ops.serve.incidents.story import Story
 from techsapo_ops.spec.models.investigate import Investigate
 from techsapo_ops.stores.audit.shared_tables import Away
 from techsapo_ops.stores.incidents.rows import Incident
-from techsapo_ops.stores.incidents.store import IncidentStore, heard_of
+from techsapo_ops.stores.incidents.store import IncidentStore, related_to
 
 NOW = datetime(2026, 12, 2, 3, tzinfo=UTC)
 PIECES = (
@@ -119,15 +119,15 @@ class Scene:
     mask: MaskLevel = "off"
     page: Callable[[], str] = lambda: ""
 
-    def hear(self, name: str = "Slow", service: str = "shop", summary: str = "") -> None:
-        alert = Listener().heard(
+    def report(self, name: str = "Slow", service: str = "shop", summary: str = "") -> None:
+        alert = Listener().reported(
             {"alertname": name, "service": service, "page": "true"},
             {"summary": summary or f"{service} is slow"},
             self.clock.now, None, "",
         )  # fmt: skip
         hour = timedelta(hours=1)
         self.store.change(
-            heard_of([alert.fingerprint], self.clock.now - hour),
+            related_to([alert.fingerprint], self.clock.now - hour),
             lambda state: updated(state, [alert], self.clock.now, hour, lambda a: a.pages)[0],
         )
 
@@ -183,7 +183,7 @@ class Scene:
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     scene = Scene(IncidentStore(None, tmp_path / "audit.sqlite"))
-    scene.hear()
+    scene.report()
     yield scene
     scene.store.close()
 
@@ -257,7 +257,7 @@ def test_an_empty_purse_leaves_the_evidence_alone(scene: Scene) -> None:
     scene.look()
     assert scene.kinds() == ["opened", *TOLD]
     assert scene.post.sent[1][0].startswith(
-        "Incident 1: there is evidence, but no verdict: the budget for the day"
+        "Incident 1: there is evidence, but no verdict (the budget for the day"
     )
 
 
@@ -295,7 +295,7 @@ def test_one_whose_time_is_over_when_another_instance_finds_it_ends_and_says_so(
     scene.look(scene.instance("app-2"))
     assert scene.kinds()[-4:] == ["investigating", "stopped", "message", "message"]
     assert scene.incident().investigation == "done"
-    assert scene.post.sent[-1][0] == "Incident 1: there is no verdict: the time for it is over"
+    assert scene.post.sent[-1][0] == "Incident 1: no verdict (the investigation ran out of time)"
 
 
 def test_a_message_that_may_have_been_sent_is_not_sent_again(scene: Scene) -> None:
@@ -339,7 +339,7 @@ def test_an_instance_that_lost_its_lease_writes_nothing_more(scene: Scene) -> No
 
 def test_evidence_about_names_of_any_length_can_be_read_again(scene: Scene) -> None:
     """Else nobody could strike out a cause, and an instance that goes on would begin anew."""
-    scene.hear(service="s" * 400)
+    scene.report(service="s" * 400)
     scene.look()
     assert Story.of(scene.store.entries(2)).pack is not None
 
@@ -351,7 +351,7 @@ def test_two_instances_investigate_an_incident_once(scene: Scene) -> None:
 
 def test_no_more_than_a_few_go_on_at_once_and_the_oldest_first(scene: Scene) -> None:
     for n in range(9):
-        scene.hear(service=f"s{n}")
+        scene.report(service=f"s{n}")
     runner = scene.instance()
     assert [i.number for i in runner._taken(4)] == [1, 2, 3, 4]
     assert [i.number for i in runner._taken(0)] == []
@@ -459,7 +459,7 @@ def test_a_secret_in_what_a_check_printed_is_stored_nowhere(scene: Scene) -> Non
 
 def test_a_secret_in_the_title_of_an_incident_is_not_sent(scene: Scene) -> None:
     scene.mask = "secrets"
-    scene.hear("Login", "db", "login with password=Tr0ub4dor&3 fails")
+    scene.report("Login", "db", "login with password=Tr0ub4dor&3 fails")
     scene.look()
     told = [text for text, _ in scene.post.sent if "Incident 2" in text]
     assert len(told) == 2
@@ -481,7 +481,7 @@ def test_a_first_message_in_japanese_has_no_english_of_ours(scene: Scene) -> Non
 
 def test_first_messages_of_a_storm_wait_for_no_panel(scene: Scene) -> None:
     for n in range(19):
-        scene.hear(service=f"s{n}")
+        scene.report(service=f"s{n}")
     seen: list[int] = []
 
     async def wait() -> None:

@@ -115,8 +115,8 @@ def test_a_time_is_seen_when_it_passes_is_set_anew_or_is_no_longer_set() -> None
     assert (restarts.how, restarts.before, restarts.after) == ("set", AT - 1e6, AT - 300)
     silent = moved("backup_success_seconds", lambda t: min(t, AT - 600))
     assert silent.weight > 0
-    assert said([silent], 0) == "backup_success_seconds is 2026-01-31T03:00:00Z, last set at 03:00:00"
-    assert said([passes], 0) == "cert_not_after is 2026-01-31T03:09:00Z, passed at 03:09:00"
+    assert said([silent], 0) == "backup_success_seconds is 2026-01-31T03:00:00Z, last set at 03:00:00Z"
+    assert said([passes], 0) == "cert_not_after is 2026-01-31T03:09:00Z, passed at 03:09:00Z"
     assert moved("cert_expiry", lambda _: AT + 9e5).weight == 0
     assert moved("backup_success_seconds", lambda t: t - 5).weight == 0
     assert moved("process_start_time_seconds", lambda _: AT - 1e6).weight == 0
@@ -142,7 +142,7 @@ def test_what_series_did_is_said_once_for_whose_they_are() -> None:
     ones = [moved("used_bytes", lambda t: 2e8 if t > AT else 1e8, job="redis", db=db) for db in ("0", "1")]
     assert said(ones, 3).splitlines() == [
         "job=redis",
-        'used_bytes{db="0"} rose from 95.4 MiB to 191 MiB at 03:10:15',
-        'used_bytes{db="1"} rose from 95.4 MiB to 191 MiB at 03:10:15',
+        'used_bytes{db="0"} rose from 95.4 MiB to 191 MiB at 03:10:15Z',
+        'used_bytes{db="1"} rose from 95.4 MiB to 191 MiB at 03:10:15Z',
         "and 3 more",
     ]

@@ -114,7 +114,7 @@ def test_another_run_is_compared_with_at_whatever_tier_it_asked() -> None:
         ("[", "is not YAML"),
         ("{id: a, question: why, language: fr, must_say: [x]}", "language"),
         ("{id: a, question: why, language: en}", "has no rule"),
-        ("- &a {id: a, question: why, language: en, must_say: [x]}\n- *a", "stands twice"),
+        ("- &a {id: a, question: why, language: en, must_say: [x]}\n- *a", "is used twice"),
         (None, "holds no YAML files"),
     ],
 )

@@ -194,7 +194,7 @@ def test_the_job_gives_the_app_what_was_read_in_a_folder_that_nobody_else_reads(
     result = own.job(JobContext(stack.layout, lambda: stack, project.history, told.append))
     file = stack.layout.config / "app" / "evidence" / "stack.json"
     material = material_of(json.loads(file.read_text()))
-    assert "applies" in material.read
+    assert "適用" in material.read, "in the language of the stack"
     assert any(change.kind == "apply" for change in material.changes)
     assert stat.S_IMODE(file.parent.stat().st_mode) & 0o007 == 0
     assert "sources were read" in result.summary

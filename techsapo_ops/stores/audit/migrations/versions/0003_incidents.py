@@ -47,7 +47,7 @@ def upgrade() -> None:
         sa.Column("expression", sa.Text, nullable=False),
         sa.Column("pages", sa.Boolean, nullable=False),
         sa.Column("began", _TIME, nullable=False),
-        sa.Column("heard", _TIME, nullable=False),
+        sa.Column("reported", _TIME, nullable=False),
         sa.Column("ended", _TIME),
     )
     _table(

@@ -1,6 +1,6 @@
-"""A process that hears 25 groups of 20 alerts, four groups at once, once it is told to on its standard input.
+"""A process that reports 25 groups of 20 alerts, four groups at once, once its standard input says so.
 
-Run as `incident_hearer.py USER PASSWORD PORT HOST…`, the own member of a cluster first.
+Run as `incident_reporter.py USER PASSWORD PORT HOST…`, the own member of a cluster first.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ from techsapo_ops.incidents.alert import Listener
 from techsapo_ops.incidents.incident import updated
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stores.audit.database import AuditServer
-from techsapo_ops.stores.incidents.store import IncidentStore, heard_of
+from techsapo_ops.stores.incidents.store import IncidentStore, related_to
 
 GROUPS, EACH = 25, 20
 NOW, HOUR = datetime(2026, 12, 2, 12, tzinfo=UTC), timedelta(hours=1)
 
 
 def main(user: str, password: str, port: int, hosts: list[str]) -> None:
-    """Say `ready`, wait for a line, and hear."""
+    """Say `ready`, wait for a line, and report."""
     others = tuple(Address(host, port) for host in hosts[1:])
     server = AuditServer(hosts[0], port, "techsapo_audit", user, Secret(password), others=others)
     store = IncidentStore(server, Path())
 
-    def hear(group: int) -> None:
+    def report(group: int) -> None:
         listener = Listener(group=f"g{group}")
         alerts = [
-            listener.heard({"alertname": "Slow", "service": f"s{group}", "pod": str(n)}, {}, NOW, None, "")
+            listener.reported({"alertname": "Slow", "service": f"s{group}", "pod": str(n)}, {}, NOW, None, "")
             for n in range(EACH)
         ]
-        read = heard_of((alert.fingerprint for alert in alerts), NOW - HOUR)
+        read = related_to((alert.fingerprint for alert in alerts), NOW - HOUR)
         store.change(read, lambda state: updated(state, alerts, NOW, HOUR, lambda _: False)[0])
 
     store.incidents(limit=1)
     print("ready", flush=True)
     sys.stdin.readline()
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(hear, range(GROUPS)))
+        list(pool.map(report, range(GROUPS)))
 
 
 if __name__ == "__main__":
