@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import ValidationError
-
 from techsapo_ops.stores.labels.rows import AnsweredRequest, Label, Said
 from techsapo_ops.wallbounce.verdict.record import Labelled, PanelRecord, loads
 
@@ -42,7 +40,7 @@ class Judged:
 def judged(rows: Iterable[AnsweredRequest]) -> tuple[Judged, ...]:
     """The analyses that `rows` are about, the newest first.
 
-    Left out are rows of another version's form, and all of a request id that stands for several analyses: a
+    Left out are damaged rows and those of another version's form, and all of a request id that stands for several analyses: a
     client may have chosen it twice, and then nobody knows which one its labels mean.
     """
     rows = tuple(rows)
@@ -56,7 +54,7 @@ def judged(rows: Iterable[AnsweredRequest]) -> tuple[Judged, ...]:
         sure = sorted((r for r in group if len(analyses[r.request_id]) == 1), key=lambda row: row.time)
         try:
             record = loads(panel)
-        except ValidationError:
+        except ValueError:  # a ValidationError is one, too
             continue
         if sure:
             requests = tuple(dict.fromkeys(row.request_id for row in sure))

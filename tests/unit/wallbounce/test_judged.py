@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -68,6 +69,23 @@ def test_a_row_of_another_version_s_form_is_passed_over() -> None:
     rows = [answered("old"), answered("new")]
     broken = AnsweredRequest("old", NOW, "old", False, 0.0, '{"tier": "premium"}')
     assert [each.requests for each in judged([broken, rows[1]])] == [("new",)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"chosen": 3},
+        {"grades": [{"grader": 3, "answer": 0, "score": 0.5}]},
+        {"grades": [{"grader": 1, "answer": 3, "score": 0.5}]},
+        {"answers": [{"model": n, "version": n, "family": n, "agrees": None} for n in "ab"]},
+        {"answers": [{"model": n, "version": n, "family": n, "agrees": False} for n in "ab"]},
+        {"confidence": float("nan")},
+    ],
+)
+def test_a_damaged_row_is_passed_over(changes: dict[str, Any]) -> None:
+    panel = json.dumps({**json.loads(dumps(record())), **changes})
+    damaged = AnsweredRequest("bad", NOW, "bad", False, 0.0, panel, (said("bad", "aki", "right"),))
+    assert [each.requests for each in judged([damaged, answered("good")])] == [("good",)]
 
 
 @each_row(
