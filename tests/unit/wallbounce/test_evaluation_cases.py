@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 from rows import each_row
 
-from techsapo_ops.cli.app.evaluate import _others
+from techsapo_ops.cli.app.evaluate import _others, _read_baseline
 from techsapo_ops.errors import OpsError
 from techsapo_ops.wallbounce.evaluation.cases import Case, read_cases
 from techsapo_ops.wallbounce.evaluation.saved import Attempt, Saved
@@ -154,3 +154,14 @@ def test_what_is_no_case_is_refused_by_its_file(tmp_path: Path, text: str | None
     with pytest.raises(OpsError, match=said) as caught:
         read_cases(tmp_path)
     assert caught.value.exit_code == 2
+
+
+@each_row("low, high", [("NaN", "0.5"), ("0.5", "NaN"), ("0.5", "2"), ("-Infinity", "0.5")])
+def test_a_baseline_that_nothing_is_below_is_none(low: str, high: str) -> None:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "baseline.json"
+        file.write_text(
+            f'{{"overall": {{"accuracy": {{"low": {low}}}, "overconfident": {{"high": {high}}}}}}}'
+        )
+        with pytest.raises(OpsError, match="is no baseline"):
+            _read_baseline(file)
