@@ -37,8 +37,11 @@ class _CatalogueLoader(LOADER):  # type: ignore[misc]
 
 
 def read_yaml(text: str | bytes) -> Any:
-    """The data of a YAML document. Raises yaml.YAMLError."""
-    return yaml.load(text, LOADER)  # noqa: S506 - a safe loader either way
+    """The data of a YAML document. Raises yaml.YAMLError, for a value such as 2026-13-01, too."""
+    try:
+        return yaml.load(text, LOADER)  # noqa: S506 - a safe loader either way
+    except (ValueError, LookupError, AttributeError) as error:
+        raise yaml.YAMLError(str(error)) from None
 
 
 def read_nodes(text: str) -> yaml.Node | None:

@@ -47,8 +47,9 @@ def updated(
 ) -> tuple[tuple[Change, ...], int]:
     """What `alerts` change, and how many there was no room for: in an incident, or as one more.
 
-    `start` says which of them start an investigation by themselves. Nothing comes of the end of an unknown alert, nor of
-    what was reported before. The message left `truncated` further alerts out, of which nothing else is known.
+    `start` says which of them start an investigation by themselves. Nothing comes of the end of an unknown
+    alert, nor of what was reported before. The message left `truncated` further alerts out, of which nothing
+    else is known.
     """
     decision = _Decision(state, now, cooldown, start)
     for each in sorted(alerts, key=lambda alert: (alert.began, alert.fingerprint)):

@@ -243,7 +243,10 @@ def _read_baseline(path: Path) -> _Baseline:
     try:
         scores = json.loads(read_text(path))["overall"]
         over = scores["overconfident"]
-        return _Baseline(float(scores["accuracy"]["low"]), float(over["high"]) if over else 1.0)
+        read = _Baseline(float(scores["accuracy"]["low"]), float(over["high"]) if over else 1.0)
+        if not (0 <= read.accuracy <= 1 and 0 <= read.overconfident <= 1):
+            raise ValueError  # nothing is below a NaN
+        return read
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise OpsError(
             msg("{path} is not a baseline", path=path), msg("make one with techsapo eval --json"), exit_code=2

@@ -17,9 +17,11 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.question import Language, TaskType, fold
 
-Words = Annotated[str, Field(min_length=1, max_length=200)]
+Words = Annotated[str, Field(max_length=200, pattern=r"^[^…]*[^\s…][^…]*(…[^…]*){0,2}$")]
 Rule = Words | Annotated[tuple[Words, ...], Field(min_length=1, max_length=20)]
-"""Words that an answer says, or several of which one is enough; `…` is anything up to 80 characters."""
+"""Words that an answer says, or several of which one is enough; `…` is anything up to 80 characters.
+
+It stands twice at most: each more makes the search in an answer eighty times as long."""
 Rules = Annotated[tuple[Rule, ...], Field(max_length=20)]
 _REFUSING_BEFORE = re.compile(r"\b(?:never|not|avoid|without|instead of|rather than|cannot|\w+n't)\b")
 _REFUSING_AFTER = re.compile(r"ない|ません|避け|禁|せず|厳禁|ずに|代わりに")
@@ -75,6 +77,8 @@ def read_cases(folder: Path) -> tuple[Case, ...]:
     cases: dict[str, Case] = {}
     for file in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
         try:
+            if not file.is_file():  # a pipe that nobody writes to has no end, nor has a device
+                raise yaml.YAMLError(msg("this is not a regular file"))
             data = read_yaml(read_text(file))
             read = _CASES.validate_python(data if isinstance(data, list) else [data])
         except yaml.YAMLError as error:
@@ -119,12 +123,17 @@ def _says(text: str, rule: Rule) -> bool:
 def _recommends(text: str, rule: Rule) -> bool:
     """Whether `rule` stands in a sentence that does not advise against it."""
     pattern = _pattern(rule)
-    return any(
-        not _REFUSING_BEFORE.search(sentence, 0, match.start())
-        and not _REFUSING_AFTER.search(sentence, match.end())
-        for sentence in _SENTENCE_END.split(text)
-        for match in pattern.finditer(sentence)
-    )
+    for sentence in _SENTENCE_END.split(text):
+        matches = list(pattern.finditer(sentence))
+        if not matches:
+            continue
+        # Each looked for once: a model that repeats itself says the words thousands of times in one sentence.
+        before = _REFUSING_BEFORE.search(sentence, 0, matches[-1].start())
+        refused_from = before.end() if before else len(sentence) + 1
+        refused_to = max((m.start() for m in _REFUSING_AFTER.finditer(sentence)), default=-1)
+        if any(m.start() < refused_from and m.end() > refused_to for m in matches):
+            return True
+    return False
 
 
 @lru_cache(maxsize=2048)

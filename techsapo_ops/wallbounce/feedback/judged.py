@@ -7,13 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import ValidationError
-
 from techsapo_ops.stores.labels.rows import AnsweredRequest, Label, Said
 from techsapo_ops.wallbounce.verdict.record import Labelled, PanelRecord, loads
 
-LARGEST_SHARE = 1 / 3
-"""The part of all labels that one person's count for at most, where three people or more label."""
 _WORTH: Mapping[Said, float] = {"right": 1.0, "partly": 0.5, "wrong": 0.0}
 """The others judge nothing: an answer that nobody used may be right."""
 
@@ -42,8 +38,8 @@ class Judged:
 def judged(rows: Iterable[AnsweredRequest]) -> tuple[Judged, ...]:
     """The analyses that `rows` are about, the newest first.
 
-    Left out are rows of another version's form, and all of a request id that stands for several analyses: a
-    client may have chosen it twice, and then nobody knows which one its labels mean.
+    Left out are damaged rows and those of another version's form, and all of a request id that stands for
+    several analyses: a client may have chosen it twice, and then nobody knows which one its labels mean.
     """
     rows = tuple(rows)
     alike: dict[tuple[str, str], list[AnsweredRequest]] = defaultdict(list)
@@ -56,7 +52,7 @@ def judged(rows: Iterable[AnsweredRequest]) -> tuple[Judged, ...]:
         sure = sorted((r for r in group if len(analyses[r.request_id]) == 1), key=lambda row: row.time)
         try:
             record = loads(panel)
-        except ValidationError:
+        except ValueError:  # a ValidationError is one, too
             continue
         if sure:
             requests = tuple(dict.fromkeys(row.request_id for row in sure))
@@ -74,13 +70,13 @@ def _last(rows: Iterable[AnsweredRequest]) -> tuple[Label, ...]:
 def weights(counts: Mapping[str, int]) -> dict[str, float]:
     """What a label of each person counts, 0 to 1, by how many each one gave.
 
-    One person's count for a third of all labels given at most: of two people for half, and one alone, whom
-    nobody could outvote, is taken at their word.
+    One person's count for no more than those of all others together, so for half of what counts at most; one
+    alone, whom nobody could outvote, is taken at their word.
     """
-    if not counts:
-        return {}
-    most = sum(counts.values()) * max(LARGEST_SHARE, 1 / len(counts))
-    return {who: min(1.0, most / count) for who, count in counts.items()}
+    whole = sum(counts.values())
+    return {
+        who: min(1.0, (whole - count) / count) if len(counts) > 1 else 1.0 for who, count in counts.items()
+    }
 
 
 def labelled(analyses: Iterable[Judged]) -> tuple[Labelled, ...]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from statistics import fmean
 from typing import Annotated, Literal
 
-from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, Field, FiniteFloat, TypeAdapter, ValidationError
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -17,7 +16,8 @@ from techsapo_ops.wallbounce.verdict.record import family_of
 from techsapo_ops.wallbounce.verdict.verdict import PROVISIONAL, Weights
 from techsapo_ops.wallbounce.verdict.voices import FEWEST_LEFT, LEAST, USUAL, Rates, keys_of
 
-HINT = msg("`techsapo answers calibrate LABELS.jsonl --output FILE` writes a new calibration file")
+HINT = msg("remove the file; `techsapo answers calibrate --apply` writes a new one")
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
 BASE = ("intercept", "agreement", "grade", "agreement squared", "held right")
 APART = {"tier": 0.1, "family": 0.5, "model": 0.5}
 """How far tiers, families and models of a family lie apart: standard deviations of their parts."""
@@ -57,10 +57,10 @@ class Calibration:
     each is. A tier, family or model without a label has none; it starts from the level above it.
     """
 
-    labels: int = 0
-    until: datetime | None = None
+    labels: Count = 0
+    until: AwareDatetime | None = None
     """When the newest label was given."""
-    contradicted: int = 0
+    contradicted: Count = 0
     groups: tuple[str, ...] = ()
     mean: tuple[FiniteFloat, ...] = ()
     covariance: tuple[tuple[FiniteFloat, ...], ...] = ()

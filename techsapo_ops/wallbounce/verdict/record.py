@@ -141,5 +141,11 @@ def dumps(record: PanelRecord) -> str:
 
 
 def loads(text: str | bytes) -> PanelRecord:
-    """The record in `text`. Raises pydantic.ValidationError where it is none."""
-    return RECORD.validate_json(text)
+    """The record in `text`. Raises ValueError, of which ValidationError is one, where it is none."""
+    record = RECORD.validate_json(text)
+    places = (record.chosen, *(place for g in record.grades for place in (g.grader, g.answer)))
+    if max(places) >= len(record.answers):
+        raise ValueError("an answer that is not there")
+    if len(record.answers) > 1 and not record.answers[record.chosen].agrees:
+        raise ValueError("the chosen answer differs from itself")
+    return record

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from pydantic import FiniteFloat
+
 from techsapo_ops.wallbounce.verdict.record import Member, PanelRecord, family_of
 
 AGREES_WITH_RIGHT, AGREES_WITH_WRONG = 0.8, 0.45
@@ -27,8 +29,8 @@ Outcome = tuple[PanelRecord, float, float]
 class Rates:
     """How often a model agrees with answers that are right, and with wrong ones."""
 
-    right: float = AGREES_WITH_RIGHT
-    wrong: float = AGREES_WITH_WRONG
+    right: FiniteFloat = AGREES_WITH_RIGHT
+    wrong: FiniteFloat = AGREES_WITH_WRONG
 
     @property
     def index(self) -> float:

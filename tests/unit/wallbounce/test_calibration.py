@@ -178,6 +178,13 @@ def test_a_calibration_file_comes_back_as_it_was_written() -> None:
         ('{"format": 4, "calibration": {"labels": "x"}}', r": calibration\.labels is"),
         ('{"format": 4, "calibration": {"labels": 3, "mean": [1, 2]}}', r": calibration\.covariance is"),
         ('{"format": 4, "calibration": {"labels": 3, "mean": [NaN]}}', r": calibration\.mean\.0 is"),
+        ('{"format": 4, "calibration": {"labels": -5}}', r": calibration\.labels is"),
+        (f'{{"format": 4, "calibration": {{"labels": 1{"0" * 400}}}}}', r": calibration\.labels is"),
+        ('{"format": 4, "calibration": {"until": "2026-12-02T09:00:00"}}', r": calibration\.until is"),
+        (
+            '{"format": 4, "calibration": {"voices": {"a": {"right": NaN}}}}',
+            r": calibration\.voices\.a\.right is",
+        ),
     ],
 )
 def test_a_broken_calibration_file_is_refused_by_name(content: str, told: str) -> None:

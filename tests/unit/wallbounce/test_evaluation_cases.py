@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from pydantic import ValidationError
 from rows import each_row
 
-from techsapo_ops.cli.app.evaluate import _others
+from techsapo_ops.cli.app.evaluate import _others, _read_baseline
 from techsapo_ops.errors import OpsError
 from techsapo_ops.wallbounce.evaluation.cases import Case, read_cases
 from techsapo_ops.wallbounce.evaluation.saved import Attempt, Saved
@@ -45,6 +48,33 @@ def test_a_right_answer_keeps_the_rules_and_a_wrong_one_and_those_to_other_quest
     assert each.broken(each.wrong) != ()
     if each.answerable:
         assert [o.id for o in OWN if o is not each and not each.broken(o.example)] == []
+
+
+@each_row("text", ["2026-13-01", "!!int x", "!!bool x", "- " + "9" * 5000, "[" * 5000, "&a [*a]", "\ufffe"])
+def test_yaml_with_a_value_that_is_none_is_refused_by_its_file(text: str) -> None:
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "bad.yaml").write_text(text, encoding="utf-8")
+        with pytest.raises(OpsError, match=r"bad\.yaml"):
+            read_cases(Path(folder))
+
+
+def test_a_pipe_among_the_files_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(OpsError, match="not a regular file"):
+        read_cases(tmp_path)
+
+
+@each_row("words", ["…", " ", "… … …", "a…b…c…d", "…b"])
+def test_words_that_every_answer_says_or_that_take_hours_to_look_for_are_no_rule(words: str) -> None:
+    with pytest.raises(ValidationError, match="should match pattern"):
+        case(must_say=[words])
+
+
+def test_a_sentence_that_repeats_the_forbidden_words_is_read_once() -> None:
+    asked = case(must_not_say=["rm"])
+    assert asked.broken("rm " * 20_000 + "はしない") == ()
+    assert asked.broken("never " + "rm " * 20_000) == ()
+    assert asked.broken("しない " + "rm " * 20_000) == ("!rm",)
 
 
 @each_row(
@@ -124,3 +154,14 @@ def test_what_is_no_case_is_refused_by_its_file(tmp_path: Path, text: str | None
     with pytest.raises(OpsError, match=said) as caught:
         read_cases(tmp_path)
     assert caught.value.exit_code == 2
+
+
+@each_row("low, high", [("NaN", "0.5"), ("0.5", "NaN"), ("0.5", "2"), ("-Infinity", "0.5")])
+def test_a_baseline_that_nothing_is_below_is_none(low: str, high: str) -> None:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "baseline.json"
+        file.write_text(
+            f'{{"overall": {{"accuracy": {{"low": {low}}}, "overconfident": {{"high": {high}}}}}}}'
+        )
+        with pytest.raises(OpsError, match="is no baseline"):
+            _read_baseline(file)
