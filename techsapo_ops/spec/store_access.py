@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any, Literal
 
 from techsapo_ops.adapters.address import Address
@@ -45,15 +43,7 @@ def redis_login(spec: Spec) -> RedisLogin:
     return MADE if spec.redis.accounts is not False else NONE
 
 
-@dataclass(frozen=True, slots=True)
-class Authorities:
-    """The CA certificate of each store that speaks TLS."""
-
-    redis: Path | None = None
-    mysql: Path | None = None
-
-
-STORES = tuple(each.name for each in fields(Authorities))
+STORES = ("redis", AUDIT)
 """Sections of the spec, each of a server in which the app keeps something."""
 
 
