@@ -100,7 +100,7 @@ class App:
         seal = Seal(options.app_key) if options.app_key is not None else None
         self._shared = shared = Shared(
             spec,
-            options.redis_ca,
+            options.shared_ca,
             metrics.store_operations,
             seal,
             lambda use: metrics.counting("techsapo_redis_forged_total", use),

@@ -46,8 +46,8 @@ class Options:
     """Who may ask, in place of the spec's own section."""
     app_key: bytes | None = field(default=None, repr=False)
     """The key that all instances of the stack share, and no other service has; None: each has its own."""
-    redis_ca: Path | None = None
-    """The CA certificate of a Redis that speaks TLS."""
+    shared_ca: Path | None = None
+    """The CA certificate of what the instances share, where that speaks TLS."""
     sentinels: tuple[Address, ...] = ()
     """Who knows which of several Redis is the master, the nearest first; none where there is one."""
     audit_members: tuple[Address, ...] = ()

@@ -11,6 +11,8 @@ from techsapo_ops.messages import msg
 from techsapo_ops.spec.models import Spec
 
 _OF = {"sentinel": "redis"}
+SHARED = "redis"
+"""That of what instances share."""
 AUDIT = "mysql"
 """That of the audit database."""
 SENTINEL = "sentinel"
@@ -43,7 +45,7 @@ def redis_login(spec: Spec) -> RedisLogin:
     return MADE if spec.redis.accounts is not False else NONE
 
 
-STORES = ("redis", AUDIT)
+STORES = (SHARED, AUDIT)
 """Sections of the spec, each of a server in which the app keeps something."""
 
 

@@ -13,13 +13,17 @@ from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.store_access import (
     AUDIT,
     SENTINEL,
+    SHARED,
     STORES,
     every,
     first_and_others,
     seen_from_here,
+    speaks_tls,
 )
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.own_tls import ca_file
+
+_SHARED_CA = f"{SHARED}_ca"
 
 
 class StoreAddresses:
@@ -36,7 +40,7 @@ class StoreAddresses:
         sentinels = options.get(SENTINEL)
         self.sentinels = every(sentinels) if sentinels is not None else ()
         """Those of several Redis; none where there is one."""
-        self._redis_ca: Path | None = options["redis_ca"]
+        self._shared_ca: Path | None = options[_SHARED_CA]
 
     def spec(self, spec: Spec) -> Spec:
         """`spec` as this process sees the stores. Raises OpsError for what is no address."""
@@ -47,9 +51,9 @@ class StoreAddresses:
         """The further members of the audit database, where it is a cluster."""
         return self._others.get(AUDIT, ())
 
-    def redis_ca(self, spec: Spec, layout: Layout) -> Path | None:
-        """The CA certificate of a Redis that speaks TLS; the stack's own where none was given."""
-        return self._redis_ca or (ca_file(layout, "redis") if spec.redis.tls else None)
+    def shared_ca(self, spec: Spec, layout: Layout) -> Path | None:
+        """The CA certificate of a shared store that speaks TLS; the stack's own where none was given."""
+        return self._shared_ca or (ca_file(layout, SHARED) if speaks_tls(spec, SHARED) else None)
 
 
 def _options() -> dict[str, tuple[Any, Any]]:
@@ -57,8 +61,9 @@ def _options() -> dict[str, tuple[Any, Any]]:
     for store in STORES:
         where = f"HOST:PORT of {store}, as this process sees it."
         options[store] = (Annotated[str | None, typer.Option(f"--{store}", hidden=True, help=where)], None)
-    whose = "CA certificate of a Redis that speaks TLS."
-    options["redis_ca"] = (Annotated[Path | None, typer.Option("--redis-ca", hidden=True, help=whose)], None)
+    whose = f"CA certificate of a {SHARED} that speaks TLS."
+    option = typer.Option(f"--{SHARED}-ca", hidden=True, help=whose)
+    options[_SHARED_CA] = (Annotated[Path | None, option], None)
     where = "HOST:PORT of each server that knows the master, between commas, the nearest one first."
     options[SENTINEL] = (Annotated[str | None, typer.Option(f"--{SENTINEL}", hidden=True, help=where)], None)
     return options

@@ -488,7 +488,7 @@ def test_a_question_with_a_key_is_refused_before_anybody_is_asked_where_no_repli
         "app-1",
         tmp_path / "data",
         sentinels=server.sentinels.addresses,
-        redis_ca=server.ca,
+        shared_ca=server.ca,
     )
 
     async def main() -> list[tuple[int, str | None, str | None]]:
