@@ -12,6 +12,7 @@ let shown = null;
 let chosen = null;
 let trouble = null;
 let timer = 0;
+let turn = 0;
 
 function asked() {
   const query = new URLSearchParams(location.search);
@@ -136,6 +137,8 @@ function drawChosen() {
   const host = document.getElementById("incident");
   host.hidden = chosen === null;
   if (chosen === null) return;
+  const same = host.dataset.number === String(chosen.number);
+  host.dataset.number = String(chosen.number);
   const open = new Set([...host.querySelectorAll("details[open]")].map((each) => each.dataset.part));
   const typed = [...host.querySelectorAll("input, textarea")].map((each) => each.value);
   const times = `${word("since")} ${stamp(new Date(chosen.began))}${chosen.ended ? ` · ${word("incidentEnded")} ${stamp(new Date(chosen.ended))}` : ""}`;
@@ -155,10 +158,10 @@ function drawChosen() {
   );
   [...host.querySelectorAll("details")].forEach((each, place) => {
     each.dataset.part = String(place);
-    each.open = open.has(each.dataset.part) || each.open;
+    each.open = (same && open.has(each.dataset.part)) || each.open;
   });
   const fields = [...host.querySelectorAll("input, textarea")];
-  if (fields.length === typed.length) fields.forEach((each, place) => { each.value = typed[place]; });
+  if (same && fields.length === typed.length) fields.forEach((each, place) => { each.value = typed[place]; });
 }
 
 function draw() {
@@ -179,14 +182,19 @@ function drawState() {
 
 async function refresh() {
   clearTimeout(timer);
+  const mine = ++turn;
   try {
     const { id, alert } = asked();
     const filter = alert ? `?alert=${encodeURIComponent(alert)}` : "";
-    shown = (await get(`/api/v1/incidents${filter}`)).incidents;
-    const number = id ?? shown.find((each) => !each.ended)?.number ?? shown[0]?.number ?? null;
-    chosen = number === null ? null : await get(`/api/v1/incidents/${number}`);
+    const all = (await get(`/api/v1/incidents${filter}`)).incidents;
+    const number = id ?? all.find((each) => !each.ended)?.number ?? all[0]?.number ?? null;
+    const one = number === null ? null : await get(`/api/v1/incidents/${number}`);
+    if (mine !== turn) return; // another one was chosen meanwhile
+    shown = all;
+    chosen = one;
     trouble = null;
   } catch (error) {
+    if (mine !== turn) return;
     trouble = error;
   }
   inPlace(document.getElementById("main"), draw);

@@ -22,6 +22,7 @@ CONNECT_TIMEOUT = 3
 READ_TIMEOUT = 10
 _CAUSAL = "SET SESSION wsrep_sync_wait = 1"
 """Has a member of a cluster answer a read only when it has all that was committed before, on any member."""
+_FORESTALLED = frozenset({1020, 1062, 1205, 1213})
 BUSY = 5.0
 """Seconds for which a connection waits for another one's lock."""
 
@@ -80,6 +81,14 @@ def _database_errors() -> tuple[type[Exception], ...]:
     import sqlalchemy as sa
 
     return sa.exc.SQLAlchemyError, OSError
+
+
+def forestalled(error: Exception) -> bool:
+    """Whether it is what MariaDB says to the later of two: the record changed, is there already, is locked,
+    or a deadlock. A commit is told the last one, too, that lost against another member of the cluster.
+    """
+    origin = getattr(error, "orig", None)
+    return origin is not None and not _FORESTALLED.isdisjoint(origin.args[:1])
 
 
 def _mysql_engine(server: AuditServer, patience: float, *, causal: bool) -> Engine:

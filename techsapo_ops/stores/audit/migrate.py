@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from techsapo_ops.stores.audit.database import forestalled
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
@@ -74,6 +76,7 @@ def sql_from(revision: str | None) -> str:
 
 
 def _migrate(connection: Connection) -> None:
+    import sqlalchemy as sa
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
@@ -87,10 +90,13 @@ def _migrate(connection: Connection) -> None:
                 command.upgrade(config, "head")
                 connection.commit()
                 return
-            except CommandError:  # the revision moved on: through another member, which has locks of its own
+            except (CommandError, sa.exc.DBAPIError) as error:
                 connection.rollback()
-                if not left:
-                    raise
+                if isinstance(error, sa.exc.DBAPIError):
+                    if not left or not forestalled(error):
+                        raise
+                elif not left:  # else another member moved the revision on
+                    raise sa.exc.InvalidRequestError(f"the audit database: {error}") from error
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from techsapo_ops.stores.audit.database import (
     AuditServer,
     audit_engine,
     database_errors,
+    forestalled,
     make_file,
 )
 from techsapo_ops.stores.audit.migrate import upgrade
@@ -27,9 +28,6 @@ T = TypeVar("T")
 
 _TRIES = 40
 """Decisions in a row that others forestall, before it is given up."""
-_FORESTALLED = frozenset({1020, 1062, 1205, 1213})
-"""What MariaDB says to the later of two: the record changed, is there already, is locked, or a deadlock. A
-commit is told the last one, too, that lost against another member of the cluster."""
 
 
 class Away(Exception):
@@ -77,10 +75,9 @@ class SharedTables:
                 except sa.exc.IntegrityError:
                     raise Forestalled from None
                 except failures as error:
-                    origin = getattr(error, "orig", None)
-                    if origin is not None and origin.args[:1] and origin.args[0] in _FORESTALLED:
+                    if forestalled(error):
                         raise Forestalled from None
-                    cause = " ".join(str(origin or error).split())[:200]
+                    cause = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
                     self._member = (self._member + 1) % len(self._engines)
         raise Away(cause)
 

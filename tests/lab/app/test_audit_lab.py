@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from audit_rows import ROW, count, prepare, query
 from orchestrator import ask, serving
 from servers import Server, mariadb, wait_for
@@ -19,7 +22,9 @@ from test_openai_lab import compatible
 from vendors import vendor
 from vendors.wires import Chat
 
+from techsapo_ops.stores.audit import migrate
 from techsapo_ops.stores.audit.costs import spent_since
+from techsapo_ops.stores.audit.database import audit_engine
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.spool import AuditRow
 from techsapo_ops.stores.audit.store import AuditStore
@@ -40,6 +45,41 @@ def test_two_instances_that_start_together_make_the_table_once(tmp_path: Path) -
         wait_for(lambda: count(server) == 4, what="a row of each")
         for log in logs:
             log.close()
+
+
+_OTHER_MEMBER = """
+import pathlib, sys
+from techsapo_ops.stores.audit import migrate
+from techsapo_ops.stores.audit.database import AuditServer, audit_engine
+from techsapo_ops.spec.secret import Secret
+migrate.LOCK = "of its own"
+server = AuditServer(sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4], Secret(sys.argv[5]))
+with audit_engine(server, pathlib.Path()).connect() as connection:
+    migrate.upgrade(connection)
+"""
+
+
+def test_a_cluster_s_members_that_migrate_at_once_leave_one_revision(tmp_path: Path) -> None:
+    """The other, whose locks are its own, gets all of it done before ours notes its first revision."""
+    with mariadb(tmp_path / "db") as server:
+        spec = prepare(server)
+        assert spec is not None
+        assert spec.password is not None
+        login = [spec.host, str(spec.port), spec.database, spec.user, spec.password.reveal()]
+        ours, overtaken = audit_engine(spec, Path()), False
+
+        def overtake(_: object, __: object, statement: str, *___: object) -> None:
+            nonlocal overtaken
+            if statement.startswith("INSERT INTO alembic_version") and not overtaken:
+                overtaken = True
+                subprocess.run([sys.executable, "-c", _OTHER_MEMBER, *login], check=True, timeout=60)
+
+        sa.event.listen(ours, "before_cursor_execute", overtake)
+        with ours.connect() as connection:
+            migrate.upgrade(connection)
+        ours.dispose()
+        assert overtaken
+        assert query(server, "SELECT version_num FROM techsapo_audit.alembic_version") == [(migrate.HEAD,)]
 
 
 def test_a_row_is_stored_whole_in_utf8_and_utc(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def revision(made: Project) -> str:
 @each_row(
     "statement",
     [
-        "INSERT INTO alembic_version VALUES ('0001')",
+        "INSERT INTO alembic_version (version_num) VALUES ('0001')",
         "UPDATE audit_requests SET user_id = 'nobody'",
         "INSERT INTO audit_requests SELECT * FROM audit_requests ON DUPLICATE KEY UPDATE user_id = 'nobody'",
         "REPLACE INTO audit_requests SELECT * FROM audit_requests",

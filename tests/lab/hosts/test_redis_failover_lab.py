@@ -34,7 +34,7 @@ from techsapo_ops.services.redis.client import several
 from techsapo_ops.services.redis.switchover import switch
 from techsapo_ops.stack.own_tls import ca_file
 from techsapo_ops.stack.step import Step
-from techsapo_ops.stores import Unconfirmed, budget_confirmed, redis_link
+from techsapo_ops.stores import Unconfirmed, budget_confirmed, locks, redis_link
 from techsapo_ops.stores.app_key import Seal
 from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
 from techsapo_ops.stores.budget_ledger import NANO, Ledger, OverBudget
@@ -167,9 +167,11 @@ class Around:
 def around(lab: RedisLab) -> Around:
     """Reservations, writes and a key at two instances, and in the middle of them the master is killed.
 
-    How long a failover takes on a busy machine is not the point: each write waits as long as it must.
+    How long a failover takes on a busy machine is not the point: each write waits, and a lock lives, as long
+    as they must.
     """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(locks, "FAILOVER_LIFE", 60.0)
         for module in (redis_link, budget_confirmed):
             patch.setattr(module, "PATIENCE", 60.0)
         return lost_master(lab)
