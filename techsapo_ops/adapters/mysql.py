@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import ssl
-from pathlib import Path
-
 import pymysql
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.questions import Deadline, os_reason
-from techsapo_ops.adapters.tls import no_tls, trusting
-from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 _SHOWN = 200
@@ -22,23 +17,11 @@ def ready(
     *,
     user: str | None,
     password: str | None,
-    ca: Path | None,
 ) -> tuple[bool, str]:
     """Whether the server answers SELECT 1, or without `user` shows its greeting; and a detail for the user.
 
-    It is asked by TLS where there is a `ca`, which must have signed its certificate. Raises OSError where it
-    is not reached, or not in time.
+    Raises OSError where it is not reached, or not in time.
     """
-    try:
-        return _select(address, deadline, (user, password), ca)
-    except OpsError as error:
-        return False, error.message
-
-
-def _select(
-    address: Address, deadline: Deadline, login: tuple[str | None, str | None], ca: Path | None
-) -> tuple[bool, str]:
-    user, password = login
     link = pymysql.connect(
         host=address.host,
         port=address.port,
@@ -47,8 +30,7 @@ def _select(
         connect_timeout=max(deadline.seconds, 1),
         read_timeout=deadline.seconds,
         write_timeout=deadline.seconds,
-        ssl=trusting(ca) if ca is not None else None,
-        ssl_disabled=ca is None,
+        ssl_disabled=True,
         read_default_file=None,
         defer_connect=True,
     )
@@ -59,11 +41,7 @@ def _select(
         with link.cursor() as cursor:
             cursor.execute("SELECT 1")
             cursor.fetchone()
-    except ssl.SSLError as error:
-        raise no_tls(error) from None
     except pymysql.MySQLError as error:
-        if isinstance(cause := getattr(error, "original_exception", None), ssl.SSLError):
-            raise no_tls(cause) from None
         code = error.args[0] if error.args else 0
         if code == 1045 and user is None:
             return True, msg("answers (not logged in)")

@@ -258,12 +258,6 @@ class Stream:
             taken.append(part)
         return b"".join(taken)
 
-    def drain(self) -> None:
-        """Read to the end, for the digest."""
-        self._chunk, self._at = b"", 0
-        for _ in self._chunks:
-            pass
-
 
 def open_plain(path: Path) -> io.BufferedReader:
     """Open a regular file to be read; a link is not followed, and a pipe not waited for. Raises OSError."""

@@ -59,8 +59,8 @@ def probe(
 
     http wants a 2xx answer of `kind.path`, asked by basic authentication where there is a login, tcp a
     connection. Any other protocol is asked by `ready` of the door that is called after it (adapters.mysql),
-    with the login. Never raises for what a peer does or fails to do: that is `ok=False` with a detail for the
-    user.
+    with the login, and by TLS where there is a `ca`. Never raises for what a peer does or fails to do: that
+    is `ok=False` with a detail for the user.
     """
     if kind.kind == "http":
         headers = basic_authorization(user, password) if user is not None and password is not None else {}
@@ -70,7 +70,8 @@ def probe(
     with Deadline(timeout) as deadline:
         try:
             if door is not None:
-                ok, detail = door.ready(address, deadline, user=user, password=password, ca=ca)
+                trust = {"ca": ca} if ca is not None else {}
+                ok, detail = door.ready(address, deadline, user=user, password=password, **trust)
             else:
                 deadline.connect(address.host, address.port).close()
                 ok, detail = True, msg("accepts connections")

@@ -104,7 +104,7 @@ def bounded(timeout: float) -> dict[str, Any]:
 
 
 def ready(
-    address: Address, deadline: Deadline, *, user: str | None, password: str | None, ca: Path | None
+    address: Address, deadline: Deadline, *, user: str | None, password: str | None, ca: Path | None = None
 ) -> tuple[bool, str]:
     """Whether the server answers PONG, after AUTH where there is a password; and a detail for the user.
 

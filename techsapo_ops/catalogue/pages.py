@@ -142,10 +142,6 @@ class Words:
         """The words of that name, with `values` filled in."""
         return words_in(self.file)[name][self.locale].format(**values)
 
-    def joined(self, parts: list[str]) -> str:
-        """Several in a row."""
-        return self("separator").join(parts)
-
 
 @cache
 def words_in(file: str) -> Mapping[str, Mapping[str, str]]:

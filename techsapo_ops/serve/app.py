@@ -100,14 +100,14 @@ class App:
         seal = Seal(options.app_key) if options.app_key is not None else None
         self._shared = shared = Shared(
             spec,
-            options.authorities.redis,
+            options.shared_ca,
             metrics.store_operations,
             seal,
             lambda use: metrics.counting("techsapo_redis_forged_total", use),
             options.sentinels,
         )
         self.audit = AuditLog(
-            audit_server(spec.mysql, options.authorities.mysql, options.audit_members),
+            audit_server(spec.mysql, options.audit_members),
             options.data,
             metrics.audit_rows,
         )
@@ -205,7 +205,7 @@ class App:
         read_state(metrics, self.audit, spending)
 
         self._labels = labels = LabelStore(
-            audit_server(spec.mysql, options.authorities.mysql, options.audit_members),
+            audit_server(spec.mysql, options.audit_members),
             options.data / "audit.sqlite",
         )
         offers = Offers(wallbounce, spec.app.limits.max_prompt, registry.simulated)

@@ -12,7 +12,6 @@ from techsapo_ops.masking import MaskLevel
 from techsapo_ops.spec.front_door import resolved_auth
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Auth
-from techsapo_ops.spec.store_access import Authorities
 from techsapo_ops.wallbounce.verdict.calibration import Calibration
 
 
@@ -47,8 +46,8 @@ class Options:
     """Who may ask, in place of the spec's own section."""
     app_key: bytes | None = field(default=None, repr=False)
     """The key that all instances of the stack share, and no other service has; None: each has its own."""
-    authorities: Authorities = field(default_factory=Authorities)
-    """The CA certificates of stores that speak TLS."""
+    shared_ca: Path | None = None
+    """The CA certificate of what the instances share, where that speaks TLS."""
     sentinels: tuple[Address, ...] = ()
     """Who knows which of several Redis is the master, the nearest first; none where there is one."""
     audit_members: tuple[Address, ...] = ()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any, Literal
 
 from techsapo_ops.adapters.address import Address
@@ -13,6 +11,8 @@ from techsapo_ops.messages import msg
 from techsapo_ops.spec.models import Spec
 
 _OF = {"sentinel": "redis"}
+SHARED = "redis"
+"""That of what instances share."""
 AUDIT = "mysql"
 """That of the audit database."""
 SENTINEL = "sentinel"
@@ -45,15 +45,7 @@ def redis_login(spec: Spec) -> RedisLogin:
     return MADE if spec.redis.accounts is not False else NONE
 
 
-@dataclass(frozen=True, slots=True)
-class Authorities:
-    """The CA certificate of each store that speaks TLS."""
-
-    redis: Path | None = None
-    mysql: Path | None = None
-
-
-STORES = tuple(each.name for each in fields(Authorities))
+STORES = (SHARED, AUDIT)
 """Sections of the spec, each of a server in which the app keeps something."""
 
 

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.address import reachable_host
-from techsapo_ops.spec.store_access import STORES, Authorities, certificate_of, speaks_tls
+from techsapo_ops.spec.store_access import certificate_of, speaks_tls
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import CONTAINER_CONFIG
 from techsapo_ops.stack.service import Service
 
 if TYPE_CHECKING:
-    from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Bind
     from techsapo_ops.stack.topology import Topology
 
@@ -79,11 +78,6 @@ def certificate(layout: Layout, kind: str) -> Path:
 def ca_file(layout: Layout, kind: str) -> Path:
     """The CA certificate that clients of that server trust; alone in a folder for containers."""
     return _folder(layout, kind) / "trust" / "ca.pem"
-
-
-def authorities(spec: Spec, layout: Layout) -> Authorities:
-    """The CA certificates of the stack's own stores, as this host has them."""
-    return Authorities(**{name: ca_file(layout, name) for name in STORES if speaks_tls(spec, name)})
 
 
 def certificate_seen(topology: Topology, kind: str) -> Path:

@@ -56,11 +56,6 @@ class Step:
     service: str
     reason: str
 
-    def describe(self, width: int = 0) -> str:
-        """For people: `restart  redis  redis/redis.conf changed`; the name takes `width` columns."""
-        service = self.service.ljust(width)
-        return msg("{action:8} {service}  {reason}", action=self.action, service=service, reason=self.reason)
-
     def perform(
         self,
         running: Performer,

@@ -18,14 +18,13 @@ from techsapo_ops.adapters.textfile import Sample
 from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.job import JobContext, JobResult
 from techsapo_ops.messages import msg
-from techsapo_ops.services.app.kind import address_options, authority_options
+from techsapo_ops.services.app.kind import address_options
 from techsapo_ops.services.app.rendered_spec import APP_SPEC
 from techsapo_ops.services.lost_data import lost_data
 from techsapo_ops.services.mysql.kind import Mysql
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.data_notes import read_note
-from techsapo_ops.stack.own_tls import authorities
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
@@ -151,7 +150,7 @@ def _from_containers(stack: Stack, options: Sequence[str]) -> Iterator[tuple[Com
     argv = (
         "python", "-m", "techsapo_ops", "answers", "costs", "--rows", *options,
         "--file", str(topology.config_dir() / APP_SPEC), "--data", str(topology.data_dir(apps[0])),
-        *address_options(topology, (_DATABASE,)), *authority_options(topology, (_DATABASE,)),
+        *address_options(topology, (_DATABASE,)),
     )  # fmt: skip
     observed = stack.engine.observe().services
     if topology.has(_DATABASE):
@@ -208,7 +207,7 @@ def _mysql(stack: Stack) -> AuditServer | None:
         mysql = mysql.model_copy(
             update={"password": Secret(read_text(made, what=msg("database password")).strip())}
         )
-    return audit_server(mysql, authorities(stack.spec, stack.layout).mysql)
+    return audit_server(mysql)
 
 
 DAYS = 30

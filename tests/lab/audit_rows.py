@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pymysql
 from servers import Server
@@ -49,7 +48,7 @@ def count(server: Server) -> int:
     return row[0]
 
 
-def prepare(server: Server, ca: Path | None = None) -> AuditServer | None:
+def prepare(server: Server) -> AuditServer | None:
     query(server, "CREATE DATABASE IF NOT EXISTS techsapo_audit")
     spec = Mysql.model_validate({"port": server.port, "user": "root", "password": server.password})
-    return audit_server(spec, ca)
+    return audit_server(spec)

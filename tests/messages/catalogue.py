@@ -54,24 +54,24 @@ def written(said: Iterable[Said], kept: Mapping[str, Catalog]) -> dict[str, str]
         wanted = Catalog(locale="ja")
         before = kept.get(room, Catalog(locale="ja"))
         for each in texts:
-            flags = ["python-brace-format"] if each.template and placeholders(each.text) else []
-            wanted.add(each.text, locations=[(each.file.replace(" ", "-"), None)], flags=flags)
+            wanted.add(each.text, locations=[(each.file, None)])
             if each.text in known and each.text not in before:
                 before[each.text] = known[each.text].clone()
         before.update(wanted, update_creation_date=False)
         for message in messages(before):
-            message.flags = (message.flags - {"python-format"}) | wanted[message.id].flags - {"python-format"}
             message.previous_id = []
         files[room] = _text(before)
     return files
 
 
 def _text(catalogue: Catalog) -> str:
+    """A file without places and kinds of format: a search finds a text, and `unlike` compares its values."""
+    for message in messages(catalogue):
+        message.flags &= {"fuzzy"}
     file = io.BytesIO()
     write_po(
-        file, catalogue, width=0, omit_header=True, ignore_obsolete=True,
-        sort_by_file=True, include_lineno=False,
-    )  # fmt: skip
+        file, catalogue, width=0, omit_header=True, ignore_obsolete=True, sort_by_file=True, no_location=True
+    )
     return _HEADER + file.getvalue().decode()
 
 

@@ -115,8 +115,8 @@ class Doors(Protocol):
         """Let the hosts of the spec that was placed be one Swarm. Raises OpsError."""
         ...
 
-    def install_schedule(self, file: Path, environment: str | None) -> str:
-        """Let cron start the jobs; returns where they were written. Raises OpsError."""
+    def install_schedule(self, file: Path, environment: str | None) -> None:
+        """Let cron start the jobs. Raises OpsError."""
         ...
 
     def remove_schedule(self, file: Path, environment: str | None) -> None:

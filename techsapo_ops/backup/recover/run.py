@@ -241,11 +241,11 @@ class Recovery:
             return []
         self._journal.note(scheduled=True)
         try:
-            where = self.doors.install_schedule(Path(self._facts.spec), self._facts.environment)
+            self.doors.install_schedule(Path(self._facts.spec), self._facts.environment)
         except OpsError as error:
             hint = error.hint or "techsapo cron install"
             return [(msg("the schedule of the jobs: {message}", message=error.message), hint)]
-        self.say(msg("the schedule of the jobs is in {where}", where=where))
+        self.say(msg("the schedule of the jobs is in the crontab"))
         return []
 
     @property

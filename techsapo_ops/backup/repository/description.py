@@ -44,7 +44,7 @@ def members(data: bytes, where: str, *, form: int, shape: Shape, longest: int) -
     if not count(version):
         raise ValueError(version)
     if version > form:
-        raise OpsError(
+        raise NewerError(
             msg(
                 "{where} was written by a newer techsapo (format {version}, this one reads up to {version2})",
                 where=where,
@@ -71,6 +71,10 @@ LONGEST = 4 * 1024 * 1024
 """Bytes of a description."""
 _MOST = 10_000
 """Paths that one may name."""
+
+
+class NewerError(OpsError):
+    """It was written by a newer techsapo than this one."""
 
 
 class What(StrEnum):

@@ -18,6 +18,7 @@ from techsapo_ops.adapters.lock import MODE, exclusive
 from techsapo_ops.adapters.packed import PackedReader, cannot_write, open_plain
 from techsapo_ops.backup.repository import manifest as manifests
 from techsapo_ops.backup.repository import records
+from techsapo_ops.backup.repository.description import NewerError
 from techsapo_ops.backup.repository.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.backup.repository.origin import MAC, Keyring, Origin, State
 from techsapo_ops.backup.repository.records import Place, Places, places_of
@@ -47,6 +48,8 @@ class Backup:
     damage: str = ""
     digest: str = ""
     """SHA-256 of the bytes of manifest.json that `manifest` was read from."""
+    newer: bool = False
+    """Whether it can't be read because a newer techsapo wrote it."""
 
     def reader(self, part: Part) -> PackedReader:
         """What a part of it holds: no more than the manifest says, its end only with its digest."""
@@ -58,9 +61,10 @@ class Backup:
         return self.manifest.sequence if self.manifest is not None else -1
 
     def read(self) -> Manifest:
-        """Its manifest. Raises OpsError where that is damaged."""
+        """Its manifest. Raises OpsError where that is damaged, as NewerError where it is too new."""
         if self.manifest is None:
-            raise OpsError(self.damage, msg("choose another backup: `techsapo backup list`"))
+            kind = NewerError if self.newer else OpsError
+            raise kind(self.damage, msg("choose another backup: `techsapo backup list`"))
         return self.manifest
 
 
@@ -330,7 +334,7 @@ def _backup(folder: Path) -> Backup:
     try:
         manifest = manifests.read(data, str(path))
     except OpsError as error:
-        return Backup(folder.name, folder, None, error.message, digest)
+        return Backup(folder.name, folder, None, error.message, digest, newer=isinstance(error, NewerError))
     if manifest.id != folder.name:
         return Backup(
             folder.name,

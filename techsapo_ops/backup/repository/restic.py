@@ -224,10 +224,6 @@ class Restic:
         words = ("--quiet", snapshot, "--target", str(target), "--verify")
         self._checked("restore", self._run("restore", *words))
 
-    def check(self) -> None:
-        """See that everything which the repository's index names is there. Raises OpsError."""
-        self._checked("check", self._run("check", "--quiet"))
-
     def read_all(self) -> tuple[str, frozenset[str]]:
         """Read every byte of the repository: what is wrong, empty for nothing, and the ids of the copies that
         this touches, as far as it is known. Raises OpsError where it could not be read.

@@ -21,7 +21,7 @@ from techsapo_ops.adapters.packed import open_plain
 from techsapo_ops.adapters.resources import human, room
 from techsapo_ops.backup.describing import install_commands
 from techsapo_ops.backup.repository import description
-from techsapo_ops.backup.repository.description import FILE, FOLDER, LONGEST, Description, What
+from techsapo_ops.backup.repository.description import FILE, FOLDER, LONGEST, Description, NewerError, What
 from techsapo_ops.backup.repository.folder import Backup, Repository
 from techsapo_ops.backup.repository.origin import Keyring
 from techsapo_ops.backup.repository.records import note_offsite, of_offsite
@@ -210,7 +210,7 @@ def open_copy(root: Path, snapshot: AwaySnapshot, elsewhere: Path | None = None)
         _require_plain(Tree(root), described, moved=elsewhere is not None)
         copied = _opened(Tree(root), described, elsewhere)
         if _version(described.tool) > _version(__version__):
-            raise OpsError(
+            raise NewerError(
                 msg(
                     "the copy was made by a newer techsapo ({tool}, this one is {version})",
                     tool=described.tool,
@@ -220,9 +220,9 @@ def open_copy(root: Path, snapshot: AwaySnapshot, elsewhere: Path | None = None)
             )
         copied.backup.read()
         return copied
-    except OpsError as error:
+    except NewerError as error:
         kits = sorted(root.rglob("techsapo_ops-*.whl"))
-        if "newer techsapo" not in error.message or not kits:
+        if not kits:
             raise
         tracing = described is not None and described.tracing
         commands = install_commands(shlex.quote(str(kits[-1].parent)), tracing=tracing)

@@ -82,7 +82,7 @@ def costs(
         # A part of the spec that `up` rendered, after it had looked: in a container it belongs to the owner.
         here = open_project(place.file, cross_check=False, trusted=os.geteuid() == 0)
         spec = stores.spec(here.spec)
-        server = audit_server(spec.mysql, stores.authorities(spec, here.layout).mysql, stores.audit_members)
+        server = audit_server(spec.mysql, stores.audit_members)
         databases = [path for path in (data / AUDIT,) if path.exists()]
         if labels:
             out.json([each.to_json() for each in read_answered(server, databases, first_day(days))])

@@ -149,7 +149,7 @@ def serve(
         calibration=read_calibration(weights) if weights is not None else None,
         auth=auth,
         app_key=shared_key(app_key or project.layout.app_key) if app_key or not rendered else None,
-        authorities=stores.authorities(spec, project.layout),
+        shared_ca=stores.shared_ca(spec, project.layout),
         sentinels=stores.sentinels,
         audit_members=stores.audit_members,
         prometheus=_server(spec.monitoring.prometheus, prometheus, rendered=rendered),

@@ -1,8 +1,7 @@
-"""Options that tell a process of the app where the stores are, and whose certificates they show."""
+"""Options that tell a process of the app where the stores are, and whose certificate Redis shows."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,14 +13,17 @@ from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.store_access import (
     AUDIT,
     SENTINEL,
+    SHARED,
     STORES,
-    Authorities,
     every,
     first_and_others,
     seen_from_here,
+    speaks_tls,
 )
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.own_tls import authorities
+from techsapo_ops.stack.own_tls import ca_file
+
+_SHARED_CA = f"{SHARED}_ca"
 
 
 class StoreAddresses:
@@ -38,9 +40,7 @@ class StoreAddresses:
         sentinels = options.get(SENTINEL)
         self.sentinels = every(sentinels) if sentinels is not None else ()
         """Those of several Redis; none where there is one."""
-        self._authorities: dict[str, Path] = {
-            name: file for name in STORES if (file := options[_ca(name)]) is not None
-        }
+        self._shared_ca: Path | None = options[_SHARED_CA]
 
     def spec(self, spec: Spec) -> Spec:
         """`spec` as this process sees the stores. Raises OpsError for what is no address."""
@@ -51,23 +51,19 @@ class StoreAddresses:
         """The further members of the audit database, where it is a cluster."""
         return self._others.get(AUDIT, ())
 
-    def authorities(self, spec: Spec, layout: Layout) -> Authorities:
-        """The CA certificate of each store that speaks TLS; the stack's own where none was given."""
-        return replace(authorities(spec, layout), **self._authorities)
-
-
-def _ca(store: str) -> str:
-    return f"{store}_ca"
+    def shared_ca(self, spec: Spec, layout: Layout) -> Path | None:
+        """The CA certificate of a shared store that speaks TLS; the stack's own where none was given."""
+        return self._shared_ca or (ca_file(layout, SHARED) if speaks_tls(spec, SHARED) else None)
 
 
 def _options() -> dict[str, tuple[Any, Any]]:
     options: dict[str, tuple[Any, Any]] = {}
     for store in STORES:
         where = f"HOST:PORT of {store}, as this process sees it."
-        whose = f"CA certificate of a {store} that speaks TLS."
         options[store] = (Annotated[str | None, typer.Option(f"--{store}", hidden=True, help=where)], None)
-        option = typer.Option(f"--{store}-ca", hidden=True, help=whose)
-        options[_ca(store)] = (Annotated[Path | None, option], None)
+    whose = f"CA certificate of a {SHARED} that speaks TLS."
+    option = typer.Option(f"--{SHARED}-ca", hidden=True, help=whose)
+    options[_SHARED_CA] = (Annotated[Path | None, option], None)
     where = "HOST:PORT of each server that knows the master, between commas, the nearest one first."
     options[SENTINEL] = (Annotated[str | None, typer.Option(f"--{SENTINEL}", hidden=True, help=where)], None)
     return options

@@ -27,14 +27,13 @@ from techsapo_ops.backup.recover.draft import Draft
 from techsapo_ops.backup.repository.restic import Restic
 from techsapo_ops.cli.apply.plan_view import Progress
 from techsapo_ops.cli.environment import acting_user, runner
-from techsapo_ops.cli.jobs.runs import cron_table, run_context
+from techsapo_ops.cli.jobs.runs import cron_table, install_cron
 from techsapo_ops.cli.open_stack import choose_engine, host_report, open_stack, topology_for
 from techsapo_ops.cli.output import Output, interactive
 from techsapo_ops.cli.project import Project, open_project, read_secret_from
 from techsapo_ops.engines.opening import Opening
 from techsapo_ops.engines.swarm.machines_note import fleet_of
 from techsapo_ops.errors import OpsError
-from techsapo_ops.jobs.timetable import announce
 from techsapo_ops.messages import msg
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec import NO_ENVIRONMENT
@@ -163,13 +162,9 @@ class RecoverDoors:
         project = open_project(file, environment or NO_ENVIRONMENT)
         return open_stack(project, cast("EngineName | None", engine), tell=self.out.say)
 
-    def install_schedule(self, file: Path, environment: str | None) -> str:
-        """Let cron start the jobs; returns where they were written. Raises OpsError."""
-        project = open_project(file, environment or NO_ENVIRONMENT)
-        table = cron_table(project)
-        table.install()
-        announce(project.spec.schedule, run_context(project.layout, self.out.say, self.out.detail))
-        return msg("the crontab")
+    def install_schedule(self, file: Path, environment: str | None) -> None:
+        """Let cron start the jobs. Raises OpsError."""
+        install_cron(open_project(file, environment or NO_ENVIRONMENT), self.out)
 
     def remove_schedule(self, file: Path, environment: str | None) -> None:
         """Take that back."""

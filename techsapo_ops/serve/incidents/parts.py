@@ -90,7 +90,7 @@ def open_incidents(
 ) -> Incidents:
     """Those of the stack. `money` says what may be spent, and keeps what was."""
     spec, settings = options.spec, options.spec.investigate or Investigate()
-    server = audit_server(spec.mysql, options.authorities.mysql, options.audit_members)
+    server = audit_server(spec.mysql, options.audit_members)
     store = IncidentStore(server, options.data / "audit.sqlite")
     teams = watched(settings.services)
     sent = partial(leaving, may_leave=may_leave(settings.services))

@@ -243,7 +243,6 @@ def _arguments(topology: Topology, service: Service, kinds: tuple[str, ...]) -> 
     from techsapo_ops.services.alertmanager.signing import key_options
     from techsapo_ops.services.app.rendered_spec import PAGE_FACTS
     from techsapo_ops.services.monitor import password_options
-    from techsapo_ops.stack.own_tls import trusted
 
     listens = topology.listens(service)
     return (
@@ -254,7 +253,7 @@ def _arguments(topology: Topology, service: Service, kinds: tuple[str, ...]) -> 
         "--page-facts", str(topology.config_dir() / PAGE_FACTS),
         *key_options(topology), *investigating.key_options(topology),
         *address_options(topology, kinds, service.machine),
-        *authority_options(topology, trusted(topology, service)),
+        *_redis_ca_option(topology),
         *password_options(topology, service.kind), *_knowledge_option(topology),
     )  # fmt: skip
 
@@ -284,13 +283,12 @@ def address_options(topology: Topology, kinds: tuple[str, ...], near: Machine = 
     return tuple(words)
 
 
-def authority_options(topology: Topology, kinds: tuple[str, ...]) -> tuple[str, ...]:
-    """`--KIND-ca FILE` for each of `kinds` that speaks TLS in the stack, as another service sees it."""
-    from techsapo_ops.spec.store_access import speaks_tls
+def _redis_ca_option(topology: Topology) -> tuple[str, ...]:
+    """Where the app finds the CA certificate of a Redis that speaks TLS."""
     from techsapo_ops.stack.own_tls import ca_seen
 
-    speaking = (kind for kind in kinds if speaks_tls(topology.spec, kind) and topology.has(kind))
-    return tuple(word for kind in speaking for word in (f"--{kind}-ca", str(ca_seen(topology, kind))))
+    speaks = topology.spec.redis.tls and topology.has("redis")
+    return ("--redis-ca", str(ca_seen(topology, "redis"))) if speaks else ()
 
 
 def _own_binds(topology: Topology) -> Iterable[Bind]:

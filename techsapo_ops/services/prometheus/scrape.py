@@ -26,7 +26,6 @@ from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
-PROMETHEUS_YML = "prometheus/prometheus.yml"
 SENTINEL = "sentinel"
 """Kind and scrape job of the servers that choose the master among several Redis."""
 HOST = "host"

@@ -29,7 +29,7 @@ BUSY = 5.0
 
 @dataclass(frozen=True, slots=True)
 class AuditServer:
-    """Where it is, what it is asked for and with which login; `ca` is the CA of one that speaks TLS.
+    """Where it is, what it is asked for and with which login.
 
     `others` are the further members of its cluster, in the order in which they are tried.
     """
@@ -39,7 +39,6 @@ class AuditServer:
     database: str
     user: str
     password: Secret | None = None
-    ca: Path | None = None
     others: tuple[Address, ...] = ()
 
     @property
@@ -54,13 +53,11 @@ class AuditServer:
         return ", ".join(f"{each.host}:{each.port}" for each in self.members)
 
 
-def audit_server(
-    spec: Mysql | None, ca: Path | None = None, others: tuple[Address, ...] = ()
-) -> AuditServer | None:
+def audit_server(spec: Mysql | None, others: tuple[Address, ...] = ()) -> AuditServer | None:
     """The server that `spec` is about, and `others` of its cluster; None where the audit log is SQLite."""
     if spec is None:
         return None
-    return AuditServer(spec.host, spec.port, spec.database, spec.user, spec.password, ca, others)
+    return AuditServer(spec.host, spec.port, spec.database, spec.user, spec.password, others)
 
 
 def audit_engine(
@@ -113,8 +110,6 @@ def _mysql_engine(server: AuditServer, patience: float, *, causal: bool) -> Engi
     }
     if causal:
         options["init_command"] = _CAUSAL
-    if server.ca is not None:
-        options["ssl"] = {"ca": str(server.ca)}  # with it PyMySQL checks the name of the server too
     return create_engine(
         url, pool_size=1, max_overflow=0, pool_pre_ping=True, hide_parameters=True, connect_args=options
     )

@@ -22,10 +22,6 @@ from test_openai_lab import compatible
 from vendors import vendor
 from vendors.wires import Chat
 
-from techsapo_ops.adapters.address import Address
-from techsapo_ops.adapters.probe import probe
-from techsapo_ops.certs.self_signed import CA_FOLDER, ensure
-from techsapo_ops.stack.service import Probe
 from techsapo_ops.stores.audit import migrate
 from techsapo_ops.stores.audit.costs import spent_since
 from techsapo_ops.stores.audit.database import audit_engine
@@ -34,36 +30,6 @@ from techsapo_ops.stores.audit.spool import AuditRow
 from techsapo_ops.stores.audit.store import AuditStore
 
 pytestmark = pytest.mark.lab
-
-
-def test_a_server_with_a_certificate_is_asked_by_tls_and_a_stranger_is_not_believed(tmp_path: Path) -> None:
-    now = datetime.now(UTC)
-    ensure(tmp_path / "server", ["127.0.0.1"], now=now)
-    chain, key = tmp_path / "server/fullchain.pem", tmp_path / "server/privkey.pem"
-    with mariadb(tmp_path / "db", f"--ssl-cert={chain}", f"--ssl-key={key}") as server:
-        spec, other = prepare(server, tmp_path / CA_FOLDER / "ca.pem"), tmp_path / "other"
-        query(server, "CREATE USER careful@127.0.0.1 REQUIRE SSL")
-        query(server, "GRANT ALL ON techsapo_audit.* TO careful@127.0.0.1")
-        assert spec is not None
-        ensure(other / "server", ["127.0.0.1"], now=now)
-        for trusted, healthy in ((spec.ca, True), (other / CA_FOLDER / "ca.pem", False)):
-            (folder := tmp_path / f"app-{healthy}").mkdir()
-            log = AuditLog(replace(spec, user="careful", password=None, ca=trusted), folder)
-            log.start()
-            wait_for(
-                lambda log=log: log.status().healthy or "opened" not in log.status().detail, what="an attempt"
-            )
-            assert log.status().healthy is healthy
-            log.close()
-        address = Address("127.0.0.1", server.port)
-        login = {"user": "root", "password": server.password, "timeout": 5.0}
-        assert probe(Probe("mysql"), address, ca=spec.ca, **login).ok
-        found = probe(Probe("mysql"), address, ca=other / CA_FOLDER / "ca.pem", **login)
-        assert not found.ok
-        assert "can't be trusted" in found.detail
-    with mariadb(tmp_path / "db", "--skip-ssl") as server:
-        found = probe(Probe("mysql"), Address("127.0.0.1", server.port), ca=spec.ca, **login)
-        assert not found.ok
 
 
 def test_two_instances_that_start_together_make_the_table_once(tmp_path: Path) -> None:

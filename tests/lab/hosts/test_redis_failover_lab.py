@@ -32,7 +32,6 @@ from techsapo_ops.serve.options import Options
 from techsapo_ops.services.redis.backup import BACKUP
 from techsapo_ops.services.redis.client import several
 from techsapo_ops.services.redis.switchover import switch
-from techsapo_ops.spec.store_access import Authorities
 from techsapo_ops.stack.own_tls import ca_file
 from techsapo_ops.stack.step import Step
 from techsapo_ops.stores import Unconfirmed, budget_confirmed, locks, redis_link
@@ -491,7 +490,7 @@ def test_a_question_with_a_key_is_refused_before_anybody_is_asked_where_no_repli
         "app-1",
         tmp_path / "data",
         sentinels=server.sentinels.addresses,
-        authorities=Authorities(redis=server.ca),
+        shared_ca=server.ca,
     )
 
     async def main() -> list[tuple[int, str | None, str | None]]:

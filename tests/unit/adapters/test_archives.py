@@ -125,12 +125,3 @@ def test_a_stream_gives_pieces_of_the_size_that_was_asked_until_the_end(packed: 
     assert {len(piece) for piece in found[:-1]} <= {size}
     assert b"".join(found) == CONTENT
     assert stream.read(size) == b""
-
-
-def test_what_is_left_is_read_for_the_digest(packed: Path) -> None:
-    reader = PackedReader(packed)
-    stream = Stream(reader)
-    stream.read(100)
-    stream.drain()
-    assert reader.raw_bytes == len(CONTENT)
-    assert stream.read(1) == b""

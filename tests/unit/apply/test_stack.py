@@ -115,8 +115,8 @@ def test_a_new_certificate_reloads_nginx_that_is_otherwise_up_to_date_as_the_pla
     project.world.told.clear()
     (project.folder / ".techsapo" / "certs" / "site" / "fullchain.pem").unlink()
     planned = list(plan_of(project.stack()).steps.changes)
-    assert [step.describe() for step in planned] == [
-        "reload   nginx  certificate site: the link to the certificate was missing"
+    assert [(step.action, step.service, step.reason) for step in planned] == [
+        (Action.RELOAD, "nginx", "certificate site: the link to the certificate was missing")
     ]
     report = project.up()
     assert project.world.told == ["prepare", "reload nginx"]

@@ -91,9 +91,9 @@ def test_a_lock_that_a_killed_one_left_goes_and_a_restore_waits_for_one_at_work(
 ) -> None:
     waits: list[float] = []
     monkeypatch.setattr(offsite.time, "sleep", waits.append)
-    away, runner = restic({"check": [(code, LOCKED), (0, "")]})
-    away.check()
-    assert (runner.words, waits) == (["check", "unlock", "check"], [])
+    away, runner = restic({"forget": [(code, LOCKED), (0, "")]})
+    away.forget(["1" * 64])
+    assert (runner.words, waits) == (["forget", "unlock", "forget"], [])
     away, runner = restic({"restore": [(code, LOCKED)] * 3 + [(0, "")]})
     away.restore("1" * 64, Path("/target"))
     assert (runner.words, len(waits)) == (["restore", "unlock", *["restore"] * 3], 2)

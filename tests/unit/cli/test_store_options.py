@@ -15,7 +15,6 @@ _NOTHING: dict[str, Any] = {
     "redis": None,
     "redis_ca": None,
     "mysql": None,
-    "mysql_ca": None,
     "sentinel": None,
 }
 

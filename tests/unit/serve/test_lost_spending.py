@@ -173,7 +173,7 @@ def test_a_day_that_began_while_this_process_ran_starts_at_zero_while_the_databa
     tmp_path: Path,
 ) -> None:
     (tmp_path / "data").mkdir()
-    away = AuditLog(audit_server(Mysql(port=1), None, (Address("127.0.0.1", 1),)), tmp_path / "data")
+    away = AuditLog(audit_server(Mysql(port=1), (Address("127.0.0.1", 1),)), tmp_path / "data")
     with pytest.raises(Unreadable):
         away.spent_since(NOW, None)
     known = replace(history(tmp_path, began=NOW - 2 * DAY), audit=away)
