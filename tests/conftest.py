@@ -8,10 +8,11 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+import httpx._transports.default as httpx_transports
 import pytest
 from parts import demand, needed_by
 from slowest import Stopwatch, expected, lanes
@@ -29,6 +30,9 @@ os.environ["TECHSAPO_LANG"] = "en"
 # A run of the tests that a shell put into the background ignores Ctrl-C, and so would what it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# `httpx.get` reads all certificates of all authorities anew, 13 ms of a processor, and tests ask and ask.
+httpx_transports.create_ssl_context = lru_cache(8)(httpx_transports.create_ssl_context)  # type: ignore[attr-defined]
 
 REPOSITORY = Path(__file__).parent.parent
 

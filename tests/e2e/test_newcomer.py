@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from rows import each_row
 from servers import wait_for
+from wheels import pip_without_index
 
 from techsapo_ops.adapters.http import BasicLogin
 
@@ -100,8 +101,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         subprocess.run(["make", "down"], cwd=directory, check=False, capture_output=True)
 
 
-def run(checkout: Path, *arguments: str, code: int = 0) -> str:
-    """Run a command in the checkout and return both of its streams."""
+def run(checkout: Path, *arguments: str, code: int = 0, **more: str) -> str:
+    """Run a command in the checkout, with `more` in its environment, and return both of its streams."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("COV", "COVERAGE", "PYTEST"))}
     done = subprocess.run(
         arguments,
@@ -110,7 +111,7 @@ def run(checkout: Path, *arguments: str, code: int = 0) -> str:
         text=True,
         check=False,
         timeout=600,
-        env=environment,
+        env=environment | more,
     )
     assert done.returncode == code, f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout if "--json" in arguments else done.stdout + done.stderr
@@ -124,7 +125,7 @@ def techsapo(checkout: Path, *arguments: str, code: int = 0) -> str:
 def stack(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkout, after `make up`."""
     bindir = tmp_path_factory.mktemp("bin")
-    shown = run(checkout, "make", "up", f"BINDIR={bindir}")
+    shown = run(checkout, "make", "up", f"BINDIR={bindir}", **pip_without_index())
     for service in PORTS.values():
         assert service.replace(" ", "-") in shown, shown
     assert (bindir / "techsapo").resolve() == (checkout / ".venv/bin/techsapo").resolve()

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from servers import wait_for
@@ -146,12 +147,17 @@ class Member:
             return self.sql(f"SHOW GLOBAL STATUS LIKE '{name}'", timeout=5)[0][1]
         return ""
 
-    @property
-    def synced(self) -> bool:
-        return (
-            self.status("wsrep_cluster_status") == "Primary"
-            and self.status("wsrep_local_state_comment") == "Synced"
-        )
+    def synced(self, size: int) -> bool:
+        """Whether it is in a primary component of `size` members, and up to date."""
+        wanted = {
+            "wsrep_cluster_size": str(size),
+            "wsrep_cluster_status": "Primary",
+            "wsrep_local_state_comment": "Synced",
+        }
+        names = ", ".join(f"'{name}'" for name in wanted)
+        with suppress(subprocess.SubprocessError):
+            return dict(self.sql(f"SHOW GLOBAL STATUS WHERE Variable_name IN ({names})", timeout=5)) == wanted
+        return False
 
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")
@@ -209,12 +215,13 @@ class Cluster:
         """Until `members`, or all, are synced in one primary component of as many."""
         wanted = members or tuple(self.members)
 
-        def together(member: Member) -> bool:
-            return member.synced and member.status("wsrep_cluster_size") == str(len(wanted))
-
         for member in wanted:
             try:
-                wait_for(lambda m=member: together(m), timeout=timeout, what=f"{member.name} in the cluster")
+                wait_for(
+                    partial(member.synced, len(wanted)),
+                    timeout=timeout,
+                    what=f"{member.name} in the cluster",
+                )
             except AssertionError as error:
                 told = "\n".join(f"--- {each.name}\n{each.log()[-4000:]}" for each in self.members)
                 raise AssertionError(f"{error}\n{told}") from None

@@ -16,6 +16,7 @@ from typing import Any
 from backup_lab import PASSWORD as REDIS_PASSWORD
 from orchestrator import QUICK
 from projects import Project, kill_all, only_redis, project
+from quick_key import quick_repository
 from redis import Redis
 from servers import free_port, wait_for
 
@@ -65,6 +66,7 @@ def lost(top: Path) -> Gone:
     """A stack with something of every kind; only its repository and its recovery card are left."""
     repository, outside = top / "away 別の所", top / "etc"
     outside.mkdir()
+    quick_repository(repository, PASSWORD)
     spec = only_redis(
         providers=QUICK,
         redis={"port": free_port(), "password": REDIS_PASSWORD},

@@ -18,6 +18,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 DAY = 1440
 DAYS = 7
@@ -103,21 +104,20 @@ _TIMES = re.compile("_(time|timestamp)_seconds$")
 
 def _values(series: Scraped) -> list[Sample]:
     shape = next((s for pattern, s in _SHAPES.items() if re.fullmatch(pattern, series.name)), None)
-    gains, starts, away = _gains(series), _starts(series), _away(series)
+    gains, starts = _gains(series), _starts(series)
     since, total = 0, series.value
     found: list[Sample] = []
-    for t in range(LENGTH):
-        if t in starts:
-            since, total = t, 0.0 if counts(series.name) else series.value
-        total += gains.get(t, 0.0)
-        if REBOOT <= t < REBOOT + AWAY:
-            found.append(None)
-        elif series.name == "up":
-            found.append(0.0 if t in away else 1.0)
-        elif t in away:
-            found.append("stale")
+    for begin, end in pairwise(sorted({0, *starts, *gains, LENGTH})):
+        if begin in starts:
+            since, total = begin, 0.0 if counts(series.name) else series.value
+        total += gains.get(begin, 0.0)
+        if shape is None:
+            found += [1.0 if series.name == "up" else total] * (end - begin)
         else:
-            found.append(total if shape is None else shape(series, t, since))
+            found += [shape(series, t, since) for t in range(begin, end)]
+    for t in _away(series):
+        found[t] = 0.0 if series.name == "up" else "stale"
+    found[REBOOT : REBOOT + AWAY] = [None] * AWAY
     return found
 
 
@@ -269,6 +269,10 @@ _SHAPES: dict[str, Shape] = {
 """How a series goes, where it is neither as it was nor moved by questions alone."""
 
 
+_RUN = 32
+"""Values that are compared at once: most are as the one before."""
+
+
 def notation(values: list[Sample]) -> str:
     """`values` as promtool reads them: `1x3` is four times 1, `0+2x3` is 0 2 4 6, `_x3` three gaps."""
     parts: list[str] = []
@@ -276,6 +280,8 @@ def notation(values: list[Sample]) -> str:
     while at < len(values):
         value = values[at]
         same = at + 1
+        while values[same : same + _RUN] == [value] * _RUN:
+            same += _RUN
         while same < len(values) and values[same] == value:
             same += 1
         step = _step(values, at)

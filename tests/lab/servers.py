@@ -83,11 +83,18 @@ def free_port() -> int:
 
 
 def wait_for(check: Callable[[], bool], *, timeout: float = 180.0, what: str = "condition") -> None:
-    """Poll `check` until it is true; AssertionError after `timeout` seconds."""
+    """Poll `check` until it is true; AssertionError after `timeout` seconds.
+
+    One that takes long is work itself, as a command is: two thirds of the time are for what it waits for.
+    """
     deadline = time.monotonic() + timeout
-    while not check():
-        assert time.monotonic() < deadline, f"{what}: not within {timeout:g} s"
-        time.sleep(0.05)
+    while True:
+        began = time.monotonic()
+        if check():
+            return
+        now = time.monotonic()
+        assert now < deadline, f"{what}: not within {timeout:g} s"
+        time.sleep(min(max(0.05, 2 * (now - began)), 2))
 
 
 def next_second() -> datetime:

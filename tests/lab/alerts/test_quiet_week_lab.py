@@ -2,7 +2,8 @@
 all rules that a stack has, on series of that very stack.
 
 Rules are not looked at every minute, which would take minutes: what has to last and what looks back over
-hours are seen as well in larger steps. Around whatever happens (`EVENTS`), each minute is looked at.
+hours are seen as well in larger steps. What tells of a minute is looked at around whatever happens
+(`EVENTS`) each minute, and every five through one day, which has all that comes each day.
 """
 
 from __future__ import annotations
@@ -44,8 +45,10 @@ NOT_HERE = {
 """Series that rules read and this stack may not have, with the reason."""
 FIRED = 'sum by (alertname) (count_over_time(ALERTS{{alertstate="firing",alertname!="Watchdog"}}[{}m]))'
 """How often what fired in so many minutes; promtool loads no more than 10,000 samples of a series."""
-AROUND = 60
-"""Minutes before an event and after it; a rule of those looks back over half an hour."""
+BEFORE, AFTER = 30, 60
+"""Minutes around an event; a rule of those looks back over half an hour."""
+EACH_DAY = (DAY, 2 * DAY)
+"""A day with its questions, its backup, trial and prune; of `EVENTS` it has a question that fails."""
 ALIVE = 'group by (alertname) (ALERTS{alertstate="firing",alertname="Watchdog"})'
 
 
@@ -135,24 +138,24 @@ LONG = re.compile(r"\[(?:[3-9]h|[1-9]\dh|\d+d)\b")
 def how_often(alert: dict[str, Any], needed: list[dict[str, Any]]) -> str:
     """In which steps to look at an alert, with the recordings that it needs.
 
-    What has to last for five minutes is looked at so often. What looks back for hours reads the same samples
-    again and again, and a week of it each minute would take an hour.
+    What has to last for five minutes or a quarter of an hour is looked at so often. What looks back for hours
+    reads the same samples again and again, and a week of it each minute would take an hour.
     """
     lasting = seconds(alert.get("for", "0s"))
     if lasting >= 900 and any(DAYS_LONG.search(r["expr"]) for r in needed):
         return "30m"
-    if any(LONG.search(r["expr"]) for r in needed):
+    if lasting >= 900 or any(LONG.search(r["expr"]) for r in needed):
         return "15m"
     return "5m" if lasting >= 300 else "1m"
 
 
-def looked_at(spec: Spec, *often: str) -> list[dict[str, Any]]:
+def looked_at(spec: Spec, often: str) -> list[dict[str, Any]]:
     """The alert rules that are to be looked at so often, after the recordings that they read."""
     recordings = {r["record"]: r for r in all_rules(spec) if "record" in r}
     found: list[dict[str, Any]] = []
     for alert in (r for r in all_rules(spec) if "alert" in r):
         needed = needed_by(alert, recordings)
-        if how_often(alert, needed) in often:
+        if how_often(alert, needed) == often:
             found += [r for n, r in enumerate(needed) if r not in found and r not in needed[:n]]
     return found
 
@@ -213,17 +216,19 @@ def silent(minutes: int, at: int) -> dict[str, Any]:
     return {"expr": FIRED.format(minutes), "eval_time": f"{at}m", "exp_samples": []}
 
 
-@each_row("every", ["5m", "15m", "30m"])
-def test_a_quiet_week_wakes_nobody(every: str, lived: tuple[Spec, Lived], tmp_path: Path) -> None:
+# What looks back over days alone has samples enough in every fifth minute.
+@each_row("often, every, step", [("1m", "30m", 1), ("5m", "5m", 1), ("15m", "15m", 1), ("30m", "30m", 5)])
+def test_a_quiet_week_wakes_nobody(
+    often: str, every: str, step: int, lived: tuple[Spec, Lived], tmp_path: Path
+) -> None:
     spec, series = lived
-    rules = looked_at(spec, *(["1m", "5m"] if every == "5m" else [every]))
-    # What looks back over days alone has samples enough in every fifth minute.
-    test = part(series, rules, 0, LENGTH, 5 if every == "30m" else 1)
+    rules = looked_at(spec, often)
+    test = part(series, rules, 0, LENGTH, step)
     test["promql_expr_test"] += [silent(DAY, day * DAY - 1) for day in range(1, DAYS + 1)]
-    if every == "5m":
+    if often == "1m":
         alive = {"labels": '{alertname="Watchdog"}', "value": 1}
         test["promql_expr_test"].append(
-            {"expr": ALIVE, "eval_time": f"{LENGTH - 1}m", "exp_samples": [alive]}
+            {"expr": ALIVE, "eval_time": f"{LENGTH - 30}m", "exp_samples": [alive]}
         )
     passes(rules, every, [test], tmp_path)
 
@@ -235,7 +240,15 @@ def test_the_minutes_around_whatever_happens_in_a_quiet_week_wake_nobody(
     rules = looked_at(spec, "1m")
     tests = []
     for at in EVENTS:
-        begin, end = at - AROUND, at + AROUND
+        begin, end = at - BEFORE, at + AFTER
         tests.append(part(series, rules, begin, end))
         tests[-1]["promql_expr_test"].append(silent(end - begin, end - begin - 1))
     passes(rules, "1m", tests, tmp_path)
+
+
+def test_a_day_wakes_nobody_whenever_one_looks(lived: tuple[Spec, Lived], tmp_path: Path) -> None:
+    spec, series = lived
+    rules = looked_at(spec, "1m")
+    test = part(series, rules, *EACH_DAY)
+    test["promql_expr_test"].append(silent(DAY, DAY - 1))
+    passes(rules, "5m", [test], tmp_path)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from projects import only_redis, project, small_spec
+from quick_key import quick_repository, quicken
 from servers import binary, free_port, http_ok, running, tcp_open, wait_for
 
 from techsapo_ops.adapters.packed import PackedReader
@@ -40,6 +41,7 @@ def test_a_backup_is_copied_encrypted_with_the_secrets_and_comes_back(tmp_path: 
         backup = create_backup(stack, only=("config",)).backup
         noted = repository_of(stack).checks(backup)["offsite"]
         assert noted["ok"] is True
+        quicken(place, PASSWORD)
         environment = {**os.environ, "RESTIC_PASSWORD": PASSWORD}
         back = tmp_path / "back"
         restic = ["restic", "--no-cache", "-r", str(place)]
@@ -86,6 +88,7 @@ def test_a_backup_is_copied_encrypted_with_the_secrets_and_comes_back(tmp_path: 
 def test_copies_stay_until_the_spec_lets_prune_remove_them(tmp_path: Path) -> None:
     place = tmp_path / "away"
     offsite = {"restic": str(place), "password": PASSWORD}
+    quick_repository(place, PASSWORD)
     keep = {"daily": 1, "weekly": 0, "monthly": 0}
     with project(only_redis(backup={"keep": keep, "offsite": offsite})) as made:
         for _ in range(3):
@@ -105,6 +108,7 @@ def test_copies_stay_until_the_spec_lets_prune_remove_them(tmp_path: Path) -> No
 
 def test_what_a_killed_restic_has_locked_is_unlocked(tmp_path: Path) -> None:
     place = tmp_path / "away"
+    quick_repository(place, PASSWORD)
 
     def locks() -> list[Path]:
         # What restic was still writing when it was killed is no lock yet.
@@ -187,6 +191,7 @@ def test_grafanas_password_hashes_go_off_site_alone_and_come_back_from_there_by_
         said = made.run("backup", "--only", "grafana", code=1).stderr
         assert "it holds password hashes" in said
         assert "backup.offsite" in said
+        quick_repository(tmp_path / "away", PASSWORD)
         made.write(backup={"offsite": {"restic": str(tmp_path / "away"), "password": PASSWORD}})
         made.run("up")
         kept = json.loads(made.run("backup", "--only", "config", "--json").stdout)["id"]

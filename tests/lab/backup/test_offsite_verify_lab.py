@@ -14,6 +14,7 @@ import pytest
 from backup_lab import Root, backed_up, killed, stack_of
 from fakes.open_stacks import with_backup
 from projects import Project, only_redis, project
+from quick_key import quick_repository
 from servers import free_port
 from terminal import typed
 
@@ -37,6 +38,7 @@ PASSWORD = "of the repository"
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A stack with a repository beside it, an account of its own in MariaDB, and one backup."""
     place = tmp_path_factory.mktemp("away 別") / "repository"
+    quick_repository(place, PASSWORD)
     spec = only_redis(
         mysql={"port": free_port()},
         backup={"offsite": {"restic": str(place), "password": PASSWORD}},

@@ -16,6 +16,7 @@ from card_lines import steps
 from gone_stack import PASSWORD, Gone, empty_host, facts, lost
 from projects import Project, another_user
 from servers import free_port, running, tcp_open
+from wheels import pip_without_index
 
 from techsapo_ops.backup.recover.journal import STEPS, Desk
 from techsapo_ops.catalogue.yaml_text import read_yaml
@@ -121,6 +122,7 @@ def test_the_commands_of_the_recovery_card_bring_it_back_as_they_stand_there(
         }
         environment |= {
             "PATH": f"{stubs}:{os.environ['PATH']}", "HOME": str(bare), "PIP_NO_COMPILE": "1",
+            **pip_without_index(),
         }  # fmt: skip
         done = subprocess.run(
             ["bash", "-c", text.replace(" recover ", " recover --yes ")],

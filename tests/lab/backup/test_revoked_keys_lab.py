@@ -13,6 +13,7 @@ import httpx
 import pytest
 from orchestrator import QUICK
 from projects import Project, kill_all, only_redis, project
+from quick_key import quick_repository
 from rows import each_row
 from servers import free_port, wait_for
 
@@ -42,6 +43,7 @@ def create(made: Project, name: str) -> str:
 def keyed(tmp_path: Path) -> Iterator[Project]:
     """A stack whose app wants keys, with a repository off-site."""
     (tmp_path / "restic").write_text(PASSWORD)
+    quick_repository(tmp_path / "away", PASSWORD)
     spec = only_redis(
         providers=QUICK,
         backup={"offsite": {"restic": str(tmp_path / "away"), "password_file": str(tmp_path / "restic")}},

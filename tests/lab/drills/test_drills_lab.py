@@ -12,6 +12,7 @@ import pytest
 from alert_lab import Receiver, receiving
 from fakes.notified import notified
 from projects import Project, project, small_spec
+from quick_key import quick_repository
 from servers import free_port, wait_for
 
 from techsapo_ops.adapters.lock import exclusive
@@ -42,6 +43,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, hook: Receiver) -> Iterator[
     away = tmp_path_factory.mktemp("away")
     (away / "password").write_text("the repository's own")
     (away / "password").chmod(0o600)
+    quick_repository(away / "repository", "the repository's own")
     spec["backup"] = {
         "offsite": {"restic": str(away / "repository"), "password_file": str(away / "password")}
     }
