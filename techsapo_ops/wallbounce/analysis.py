@@ -77,11 +77,10 @@ class Analysis:
         return self.answers[self.verdict.chosen]
 
     @property
-    def voices(self) -> tuple[tuple[str, str], ...]:
-        """Provider and model of each answer, and of who checked the only one."""
-        check = self.check
-        checker = () if check is None else ((check.provider, check.model),)
-        return (*((a.provider, a.model) for a in self.answers), *checker)
+    def voices(self) -> tuple[tuple[str, str, str], ...]:
+        """Provider, model and its version of each answer, and of who checked the only one."""
+        check = () if self.check is None else (self.check,)
+        return tuple((each.provider, each.model, each.version) for each in (*self.answers, *check))
 
     def grade_of(self, provider: str) -> float | None:
         """Mean peer grade of `provider`'s answer, None where nobody graded it."""

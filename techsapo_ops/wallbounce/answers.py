@@ -49,7 +49,8 @@ class Answer:
     `seconds` is the time the call took; `cost_usd` what it cost at the provider's price.
     `claims` (at most MAX_CLAIMS), `root_cause`, `commands` and `risk` are there only where the provider kept
     to the schema (`structured`); a plain answer has empty ones and a `risk` of None, which is unknown, not
-    harmless. `risk` is the provider's own word.
+    harmless. `risk` is the provider's own word. `version` is the vendor's name for the model that
+    answered, "" where it says none: the vendor may put another model behind the same name.
     """
 
     provider: str
@@ -64,6 +65,7 @@ class Answer:
     commands: tuple[str, ...] = ()
     risk: Risk | None = None
     structured: bool = False
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,8 @@ class Grades:
     tokens: Tokens
     seconds: float
     cost_usd: float
+    version: str = ""
+    """As of an Answer."""
 
 
 @dataclass(frozen=True, slots=True)

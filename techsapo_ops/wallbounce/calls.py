@@ -46,12 +46,15 @@ class Grader:
 
 @dataclass(slots=True)
 class Calls:
-    """All calls of one analysis. `cost_usd` sums up what they cost, failed ones too."""
+    """All calls of one analysis. `cost_usd` sums up what they cost, failed ones too; `versions` are those
+    of the models that replied last, by provider.
+    """
 
     question: Question
     context: AnalysisContext
     cost_usd: float = 0.0
     later_failures: list[Failure] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
 
     async def answer(self, provider: Provider, limit: float) -> Answer | Failure:
         """Ask one for an answer, within `limit` seconds and its own time-out."""
@@ -143,6 +146,7 @@ class Calls:
             self.cost_usd += error.cost_usd
             return Failure.of(provider.name, provider.model, error)
         self.cost_usd += reply.cost_usd
+        self.versions[provider.name] = reply.version
         if not isinstance(reply, wanted):
             raise TypeError(f"{provider.name} was asked to {ask.phase} and replied {type(reply).__name__}")
         return reply

@@ -20,7 +20,8 @@ Phase = Literal["answer", "grade", "revise"]
 class Charge:
     """A call that has ended, as it is booked. `status` is success, cut_off or the kind of the failure.
 
-    `cost_usd` is None where the call was cut off, `seconds` what it took.
+    `cost_usd` is None where the call was cut off, `seconds` what it took. `version` is the vendor's name for
+    the model that answered, "" where nothing says it.
     """
 
     provider: str
@@ -30,6 +31,7 @@ class Charge:
     cost_usd: float | None
     tokens: Tokens
     seconds: float
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from statistics import fmean
 
 from techsapo_ops.wallbounce.analysis import Analysis
-from techsapo_ops.wallbounce.answers import Critique, Grade
+from techsapo_ops.wallbounce.answers import Answer, Critique, Grade
 from techsapo_ops.wallbounce.calls import Afford, Calls, Slots, cheapest
 from techsapo_ops.wallbounce.context import Bounced, Escalated
 from techsapo_ops.wallbounce.examination.examination import Candidate, Examination, GradingForm, grading_forms
@@ -28,6 +28,7 @@ from techsapo_ops.wallbounce.verdict.next_step import (
     outcome,
     reason_to_escalate,
 )
+from techsapo_ops.wallbounce.verdict.record import versioned
 from techsapo_ops.wallbounce.verdict.verdict import Outcome, Verdict, decisive, judge
 
 SHARES = {"answer": 0.45, "grade": 0.6, "revise": 0.4, "regrade": 0.6, "blind": 0.5, "cascade": 0.3}
@@ -137,7 +138,8 @@ class Run:
         (given,) = await self._calls.grades(
             [(checker, None, form) for form in forms], self._limit("cascade"), names, self._afford
         )
-        self._check = Check(checker.name, checker.model, given.get(0))
+        version = self._calls.versions.get(checker.name, "")
+        self._check = Check(checker.name, checker.model, given.get(0), version)
 
     async def _examine(self) -> None:
         """Let every grade be given that is not there yet."""
@@ -160,10 +162,11 @@ class Run:
 
     def _verdict(self) -> Verdict:
         rule = self._tiers[self._tier]
-        models = tuple(a.model for a in self._examination.answers)
+        voices: tuple[Answer | Check, ...] = self._examination.answers
         check, evidence = self._check, self._examination.evidence()
         if check is not None:
-            evidence, models = check.evidence(self._examination.candidates[0]), (*models, check.model)
+            evidence, voices = check.evidence(self._examination.candidates[0]), (*voices, check)
+        models = [versioned(each.model, each.version) for each in voices]
         weights = self._calibration.weights(self._tier, models, evidence.chosen, evidence.stood)
         return judge(evidence, rule, weights)
 

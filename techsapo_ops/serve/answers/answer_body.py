@@ -146,7 +146,7 @@ def _evidence(analysis: Analysis) -> Document:
     verdict = analysis.verdict
     return {
         "tier": analysis.tier,
-        "models": list(model_set([model for _, model in analysis.voices])),
+        "models": list(model_set([model for _, model, _ in analysis.voices])),
         "agreement": round(verdict.agreement, 4),
         "grade": round(verdict.grade, 4),
         "contradicted": CONTRADICTED in verdict.notes,

@@ -144,6 +144,7 @@ class Account:
                 charge.tokens.input,
                 charge.tokens.output,
                 round(charge.seconds * 1000),
+                charge.version,
             )
         )
 

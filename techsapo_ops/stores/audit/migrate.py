@@ -14,7 +14,7 @@ from techsapo_ops.stores.audit.database import forestalled
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration; a test holds it to the files."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK = "techsapo_audit_migrations"

@@ -31,7 +31,10 @@ DRILL = "drill"
 
 @dataclass(frozen=True, slots=True)
 class AuditCall:
-    """One call to a provider within a request; `phase` is answer, grade or revise."""
+    """One call to a provider within a request; `phase` is answer, grade or revise.
+
+    `version` is the vendor's name for the model that answered, "" where nothing says it.
+    """
 
     provider: str
     model: str
@@ -41,6 +44,7 @@ class AuditCall:
     tokens_input: int
     tokens_output: int
     milliseconds: int
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

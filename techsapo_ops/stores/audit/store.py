@@ -46,7 +46,7 @@ _DEADLOCK = 1213
 TEXT_LIMITS = {
     "instance": 64, "request_id": 128, "user_id": 64, "status": 32, "key_id": 32, "claimed_user": 64,
 }  # fmt: skip
-CALL_LIMITS = {"provider": 64, "model": 128, "status": 32}
+CALL_LIMITS = {"provider": 64, "model": 128, "status": 32, "version": 128}
 _ROW = tuple(f.name for f in fields(AuditRow) if f.name != "calls")
 CALL_COLUMNS = tuple(f.name for f in fields(AuditCall))
 

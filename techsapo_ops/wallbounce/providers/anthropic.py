@@ -89,7 +89,9 @@ class Anthropic(WiredModel):
         """Input is counted at the start of a message, output at its end."""
         match event["type"]:
             case "message_start":
-                return {"content": [], "usage": {**event["message"]["usage"], "output_tokens": 0}}
+                begun = event["message"]
+                usage = {**begun["usage"], "output_tokens": 0}
+                return {"content": [], "usage": usage, "model": begun.get("model")}
             case "content_block_delta" if event["delta"]["type"] == "text_delta":
                 return {"content": [{"type": "text", "text": event["delta"]["text"]}]}
             case "message_delta":
@@ -195,6 +197,7 @@ class Agent(LanguageModel):
                 FailureKind.BAD_ANSWER, msg("`claude` ended without a result"), began=said is not None
             )
         tally.tokens = Anthropic.counts.tokens(result.usage)
+        tally.version = said.model if said is not None else ""
         if result.is_error:
             raise _result_error(result, said.error if said is not None else None, resets)
         if result.stop_reason == "refusal":

@@ -11,6 +11,7 @@ from typing import Any
 
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.adapters.model_reply import readable, well_formed
+from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.catalogue.vendors import CHAT_ANSWER
 from techsapo_ops.masking import MASK
 from techsapo_ops.masking.search import KnownSecrets
@@ -36,6 +37,7 @@ from techsapo_ops.wallbounce.question import Question
 
 CUT_OFF = msg("the answer was cut off; raise max_output_tokens")
 _LONGEST_MESSAGE = 200
+_LONGEST_VERSION = 128
 _MOST_TOKENS = 2**31 - 1
 _SHORTEST_SECRET = 6
 """Shorter values are no secrets, such as the `x` that a local server takes for a key, and masking them would
@@ -60,11 +62,18 @@ class Completion:
 class Tally:
     """What the vendor has counted of one call so far: it bills that, whatever becomes of the answer.
 
-    `billed_usd` is what it says that it charges for the call, None where it says nothing.
+    `billed_usd` is what it says that it charges for the call, None where it says nothing. `version` is its
+    name for the model that answers, "" where it says none.
     """
 
     tokens: Tokens | None = None
     billed_usd: float | None = None
+    version: str = ""
+
+    @property
+    def counted(self) -> Tokens:
+        """The tokens, none where nothing was counted."""
+        return self.tokens or Tokens()
 
 
 class LanguageModel(ABC):
@@ -123,26 +132,26 @@ class LanguageModel(ABC):
                 return await self._grades(grade_prompt(question, peers, own_one), ask, peers)
 
     async def _grades(self, prompt: Prompt, ask: Ask, peers: Sequence[Peer]) -> Grades:
-        reply, tokens, taken, cost = await self._ask(prompt, ask)
+        reply, tally, taken, cost = await self._ask(prompt, ask)
         grades = parse_grades(reply.text, peers)
         if peers and not grades:
             unread = ProviderError(FailureKind.BAD_ANSWER, msg("the grades can't be read"), cost_usd=cost)
-            unread.tokens = tokens
+            unread.tokens = tally.counted
             raise unread
-        return Grades(self.name, self.model, grades, tokens, taken, cost)
+        return Grades(self.name, self.model, grades, tally.counted, taken, cost, tally.version)
 
     async def _answer(self, prompt: Prompt, ask: Ask) -> Answer:
-        reply, tokens, taken, cost = await self._ask(prompt, ask)
+        reply, tally, taken, cost = await self._ask(prompt, ask)
         fields = parse_answer(reply.text)
         if not reply.complete and not (
             fields.structured or (fields.whole and reply.text.lstrip()[:1] == "{")
         ):
-            raise _short(reply, tokens, cost)
+            raise _short(reply, tally.counted, cost)
         return Answer(
             provider=self.name,
             model=self.model,
             text=fields.text,
-            tokens=tokens,
+            tokens=tally.counted,
             seconds=taken,
             cost_usd=cost,
             self_confidence=fields.self_confidence,
@@ -151,16 +160,17 @@ class LanguageModel(ABC):
             commands=fields.commands,
             risk=fields.risk,
             structured=fields.structured,
+            version=tally.version,
         )
 
     async def _filled(self, prompt: Prompt, ask: Ask) -> Answer:
-        reply, tokens, taken, cost = await self._ask(prompt, ask)
+        reply, tally, taken, cost = await self._ask(prompt, ask)
         if not reply.complete and not readable(reply.text):
-            raise _short(reply, tokens, cost)
-        return Answer(self.name, self.model, reply.text, tokens, taken, cost)
+            raise _short(reply, tally.counted, cost)
+        return Answer(self.name, self.model, reply.text, tally.counted, taken, cost, version=tally.version)
 
-    async def _ask(self, prompt: Prompt, ask: Ask) -> tuple[Completion, Tokens, float, float]:
-        """What came back, its tokens, the seconds that it took and what it costs."""
+    async def _ask(self, prompt: Prompt, ask: Ask) -> tuple[Completion, Tally, float, float]:
+        """What came back, what the vendor says of it, the seconds that it took and what it costs."""
         started = time.perf_counter()
         user = well_formed(prompt.user)
         sent = prompt if user is prompt.user else replace(prompt, user=user)
@@ -173,9 +183,10 @@ class LanguageModel(ABC):
             error.cost_usd = self._billed(size, tally, began=error.began)
             raise
         # A vendor that counts nothing: a token per byte, which is more than any tokenizer makes.
-        tokens = tally.tokens = reply.tokens or Tokens(size, len(well_formed(reply.text).encode()))
+        tally.tokens = reply.tokens or Tokens(size, len(well_formed(reply.text).encode()))
+        tally.version = harmless(self._clean(tally.version))[:_LONGEST_VERSION]
         cost = self._billed(size, tally, began=True)
-        return reply, tokens, time.perf_counter() - started, cost
+        return reply, tally, time.perf_counter() - started, cost
 
     def _billed(self, size: int, tally: Tally, *, began: bool) -> float:
         """USD of a call that sent `size` bytes: as the vendor says, else as counted, else the most it can be

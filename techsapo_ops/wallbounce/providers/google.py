@@ -48,6 +48,7 @@ class Google(WiredModel):
     streaming = {}
     effort_at = "generationConfig.thinkingConfig.thinkingLevel"
     effort_upper = True
+    version_at = "modelVersion"
     counts = Counts(
         read=("promptTokenCount",),
         written=("candidatesTokenCount", "thoughtsTokenCount"),

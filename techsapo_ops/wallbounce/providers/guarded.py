@@ -169,7 +169,7 @@ class Guarded:
                     return await self.inner.call(ask)
             held = await payer.hold(worst_of_ask(self, ask))
             cost: float | None = None
-            status, tokens, taken, started = CUT_OFF, Tokens(), 0.0, clock()
+            status, tokens, taken, version, started = CUT_OFF, Tokens(), 0.0, "", clock()
             try:
                 with context.wait:
                     reply = await self.inner.call(ask)
@@ -178,10 +178,11 @@ class Guarded:
                 raise
             else:
                 cost, status, tokens, taken = reply.cost_usd, "success", reply.tokens, reply.seconds
+                version = reply.version
                 return reply
             finally:
                 seconds = taken or clock() - started
-                charge = Charge(self.name, self.model, ask.phase, status, cost, tokens, seconds)
+                charge = Charge(self.name, self.model, ask.phase, status, cost, tokens, seconds, version)
                 payer.book(held, charge)
                 context.tell(Charged(ask.question.request_id, context.task_type, charge))
 

@@ -87,7 +87,8 @@ class Compatible(WiredModel):
 
     OpenRouter, and proxies, tell some errors in a body with status 200, as a whole or in a choice. What the
     model thought stands in fields of its own (`reasoning`, `reasoning_content`, `reasoning_details`), which
-    nobody reads, or in tags at the head of the content.
+    nobody reads, or in tags at the head of the content. `system_fingerprint` is no version: it names how the
+    server runs, so that several answer at a time and each deployment brings new ones.
     """
 
     kind = "openai-compatible"

@@ -117,6 +117,8 @@ def at(document: Any, *places: str) -> Any:
 class ReadModel(LanguageModel):
     """A model whose replies are read by its class's tables, and by functions for what no table can say."""
 
+    version_at: ClassVar[str] = "model"
+    """Where a reply names the model that answers."""
     counts: ClassVar[Counts]
     counted_late: ClassVar[bool] = False
     """Whether a stream counts output at its end alone."""
@@ -211,6 +213,8 @@ class Reading:
         model = self._model
         self._finish = at(document, *model.finish_at) or self._finish
         self._detail = at(document, model.detail_at) or self._detail
+        if isinstance(version := at(document, model.version_at), str):
+            tally.version = version
         try:
             self._count(at(document, "usage", "usageMetadata"), tally, longest=longest)
         finally:

@@ -21,6 +21,7 @@ class Check:
     provider: str
     model: str
     grade: Grade | None
+    version: str = ""
 
     def evidence(self, candidate: Candidate) -> Evidence:
         """What a verdict on the checked answer is made from: the checker counts as a second voice.

@@ -7,7 +7,9 @@ there (MacKay 1992). A dozen parameters and some hundred labels need no numerica
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain
 
@@ -26,6 +28,8 @@ from techsapo_ops.wallbounce.verdict.voices import Outcome, rates
 HALF_LIFE = timedelta(days=180)
 STEPS, TOLERANCE = 30, 1e-7
 LONGEST_STEP = 2.0
+MOST_VERSIONS = 8
+"""Versions of one model that are learnt of apart: a server that names another one each time gets no more."""
 Row = tuple[tuple[tuple[int, float], ...], float, float]
 """The parameters that an answer meets with their factors, how right it was, and how much it counts."""
 
@@ -68,14 +72,35 @@ def learn(labelled: Iterable[Labelled], now: datetime, unlabelled: Sequence[Pane
     labels = [label for label in labelled if usable(label.record)]
     if not labels:
         return Calibration()
+    others = [record for record in unlabelled if usable(record)]
+    records = _with_common_versions([*(label.record for label in labels), *others])
+    labels = [replace(label, record=record) for label, record in zip(labels, records, strict=False)]
+    others = records[len(labels) :]
     counted = [label.weight * 0.5 ** (max(now - label.at, timedelta()) / HALF_LIFE) for label in labels]
     heard: list[Outcome] = [(x.record, x.right, w) for x, w in zip(labels, counted, strict=True)]
     first = _fitted(labels, counted, heard)
-    others = [record for record in unlabelled if usable(record)]
     if not others:
         return first
     share = min(1.0, sum(counted) / len(others))
     return _fitted(labels, counted, [*heard, *((r, estimate(r, first).value, share) for r in others)])
+
+
+def _with_common_versions(records: Sequence[PanelRecord]) -> list[PanelRecord]:
+    """`records` with the MOST_VERSIONS most frequent versions of each model; the others are the model's."""
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for member in chain.from_iterable(record.answers for record in records):
+        counts[member.model][member.version] += 1
+    common = {(m, v) for m, versions in counts.items() for v, _ in versions.most_common(MOST_VERSIONS)}
+    return [
+        replace(
+            record,
+            answers=tuple(
+                each if (each.model, each.version) in common else replace(each, version="")
+                for each in record.answers
+            ),
+        )
+        for record in records
+    ]
 
 
 def usable(record: PanelRecord) -> bool:

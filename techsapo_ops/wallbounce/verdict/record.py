@@ -20,6 +20,7 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Place = Annotated[int, Field(ge=0, lt=16)]
 Name = Annotated[str, Field(max_length=200)]
 _WORD = re.compile(r"[^\W\d_]+")
+_AT = "@"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,15 @@ class Member:
 
     model: Name
     version: Name
-    """The model's name: no provider reports more yet."""
+    """The vendor's name for the model that answered, "" where it says none."""
     family: Name
     agrees: bool | None
     """With the chosen answer; None where they were not compared, true of the chosen one itself."""
+
+    @property
+    def learnt_as(self) -> str:
+        """Under which name labels teach something of it."""
+        return versioned(self.model, self.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +70,8 @@ class PanelRecord:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The models, in the order of the answers."""
-        return tuple(member.model for member in self.answers)
+        """The models with their versions, in the order of the answers."""
+        return tuple(member.learnt_as for member in self.answers)
 
     def scores(self) -> dict[int, float]:
         """The grades of the chosen answer, by grader."""
@@ -86,9 +92,17 @@ class Labelled:
 RECORD: TypeAdapter[PanelRecord] = TypeAdapter(PanelRecord)
 
 
+def versioned(model: str, version: str) -> str:
+    """The name of a model whose vendor says that `version` answered.
+
+    A version is somebody else's word: it never makes a model one of another family.
+    """
+    return model if version in {"", model} else f"{model}{_AT}{version}"
+
+
 def family_of(model: str) -> str:
     """The first word of a model's name: `claude` of `anthropic/claude-sonnet-5.5`, `gpt` of `gpt-6.1-sol`."""
-    name = model.rpartition("/")[2]
+    name = model.partition(_AT)[0].rpartition("/")[2]
     word = _WORD.match(name)
     return (word[0] if word else name).casefold()[:200]
 
@@ -96,13 +110,13 @@ def family_of(model: str) -> str:
 def record_of(analysis: Analysis, rule: TierRule) -> PanelRecord:
     """What `analysis` leaves behind; `rule` is that of the tier it ended in."""
     verdict, voices = analysis.verdict, analysis.voices
-    place = {provider: index for index, (provider, _) in enumerate(voices)}
+    place = {provider: index for index, (provider, *_) in enumerate(voices)}
     relations = verdict.relations or (None,) * len(voices)
     return PanelRecord(
         analysis.tier,
         tuple(
-            Member(model[:200], model[:200], family_of(model), agrees)
-            for (_, model), agrees in zip(voices, relations, strict=True)
+            Member(model[:200], version[:200], family_of(model), agrees)
+            for (_, model, version), agrees in zip(voices, relations, strict=True)
         ),
         tuple(
             PeerGrade(place[r.grader], place[r.subject], mean)

@@ -51,7 +51,7 @@ def rates(outcomes: Iterable[Outcome]) -> dict[str, Rates]:
     for record, chance, weight in outcomes:
         author = record.answers[record.chosen]
         for other in _compared(record):
-            keys = keys_of(author.model, other.model)
+            keys = keys_of(author.learnt_as, other.learnt_as)
             for key, above in zip(keys, ("", *keys), strict=False):
                 parents[key] = above
                 counted = sums.setdefault(key, [0.0] * 4)

@@ -122,6 +122,11 @@ class OpenAIChat(Chat):
     def listed(self, request: web.Request, rows: list[Row]) -> Any:
         return lists.openai(request, self.prefix, rows)
 
+    def reply(
+        self, model: str, text: str, finish: str = "stop", usage: bool = True, body: Body = None
+    ) -> Reply:
+        return {**super().reply(model, text, finish, usage, body), "system_fingerprint": "fp_44709d6fcb"}
+
     def beside(self, text: str) -> dict[str, Any]:
         return {"refusal": None, "annotations": []}
 
@@ -199,6 +204,10 @@ class OpenRouter(Chat):
         }
 
 
+_FINGERPRINTS = {"ollama": "fp_ollama", "llama_cpp": "b7310-2c453c6c"}
+"""Of the program, not of the model: all of Ollama's are the same, and llama.cpp names its build."""
+
+
 class Local(Chat):
     """One of the servers of tests/cases/vendors/compatible.yaml, whose models think."""
 
@@ -219,9 +228,10 @@ class Local(Chat):
         self, model: str, text: str, finish: str = "stop", usage: bool = True, body: Body = None
     ) -> Reply:
         tagged = self._thinking == "tags" and text
-        return super().reply(
+        whole = super().reply(
             model, f"<think>\n{THOUGHTS}\n</think>\n\n{text}" if tagged else text, finish, usage
         )
+        return {**whole, "system_fingerprint": _FINGERPRINTS.get(self._server)}
 
     def beside(self, text: str) -> dict[str, Any]:
         return {} if self._thinking == "tags" else {self._thinking: THOUGHTS}

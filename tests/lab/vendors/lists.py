@@ -34,6 +34,7 @@ class Row:
     supports: Sequence[str] | None = None
     """OpenRouter: parameters that its endpoints declare; None: all."""
     price: Sequence[str] = ("0.000001", "0.000002")
+    replies_as: str = ""
     second_hand: bool = False
 
     @property

@@ -94,7 +94,10 @@ def _made(wire: Wire, asked: Asked) -> dict[str, Any]:
         text = MARKED
     elif model in TEXTS:
         text = TEXTS[model]
-    return wire.reply(model, text, finish, model != "uncounted", asked.body)
+    whole = wire.reply(model, text, finish, model != "uncounted", asked.body)
+    named = "modelVersion" if "modelVersion" in whole else "model"
+    others = {row.id: row.replies_as for row in wire.rows if row.replies_as}
+    return {**whole, named: others.get(model, whole[named])}
 
 
 def tabled(reply: Mapping[str, Any], key: str) -> web.Response:

@@ -24,6 +24,7 @@ def chat_events(whole: dict[str, Any]) -> list[Event]:
     choice = whole["choices"][0]
     message = choice["message"]
     same = {"id": whole["id"], "object": "chat.completion.chunk", "created": whole["created"]}
+    same |= {name: whole[name] for name in ("system_fingerprint",) if name in whole}
 
     def chunk(delta: dict[str, Any] | None, usage: Any = None, **more: Any) -> Event:
         choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": None, **more}]

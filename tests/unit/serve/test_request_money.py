@@ -142,7 +142,7 @@ class Budget:
 
 
 def ended(status: str, usd: float | None) -> Charge:
-    return Charge("sim-a", "m", "answer", status, usd, Tokens(3, 4), 0.1)
+    return Charge("sim-a", "m", "answer", status, usd, Tokens(3, 4), 0.1, "m-2026-11-17")
 
 
 ENDS = [(ended("success", 0.5), 0.5, False), (ended("timeout", 0.25), 0.25, False)]
@@ -158,6 +158,7 @@ def test_a_call_is_booked_at_its_cost_and_one_that_was_cut_off_at_its_worst_case
         await account.open(3.0)
         account.book(await account.hold(2.0), charge)
         assert (account.spent_usd, account.by_provider()) == (usd, {"sim-a": usd})
+        assert [call.version for call in account.calls] == ["m-2026-11-17"]
         assert account.uncertain == uncertain
         assert await account.afford(3.0 - usd), "what the call did not take is free for others"
         assert await budget.balance() == Balance(0, 3 * NANO), "until its end all of it is held"

@@ -24,7 +24,7 @@ from techsapo_ops.stores.audit.spool import AuditCall, AuditRow
 from techsapo_ops.stores.audit.store import AuditStore
 
 NOON = datetime(2026, 12, 1, 12, 0, tzinfo=UTC)
-CALL = AuditCall("gpt", "m", "answer", "ok", 0.25, 100, 20, 900)
+CALL = AuditCall("gpt", "m", "answer", "ok", 0.25, 100, 20, 900, "m-2026-11-17")
 ROW = replace(
     PLAIN, time=NOON, user_id="ci", providers=("gpt", "日本"), consensus=None, simulated=False, key_id="k1",
     prompt="伏せた質問", threshold=0.7, claimed_user="bob", calls=(CALL, replace(CALL, phase="grade")),

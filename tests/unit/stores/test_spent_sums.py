@@ -63,6 +63,7 @@ def as_it_was(path: Path) -> None:
         connection.execute("DROP TABLE answer_labels")
         for column in ("sources", "panel", "answer"):
             connection.execute(f"ALTER TABLE audit_requests DROP COLUMN {column}")
+        connection.execute("ALTER TABLE audit_calls DROP COLUMN version")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
         connection.commit()
 

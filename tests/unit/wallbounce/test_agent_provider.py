@@ -82,6 +82,7 @@ def test_an_answer_is_read_and_costs_nothing_beside_the_subscription(script: Scr
     answer = ask()
     assert (answer.text, answer.commands, answer.risk) == (ANSWER["answer"], ("df -h",), Risk.REVERSIBLE)
     assert answer.structured
+    assert answer.version == "m", "as the program says"
     assert (answer.tokens, answer.cost_usd) == (Tokens(10, 4, 3, cache_written=2), 0.0)
 
 

@@ -91,7 +91,8 @@ def streamed(kind: str, whole: Any) -> Iterator[Any]:
             for piece in content or "":
                 yield {"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]}
         yield {"choices": [{**rest, "delta": {}}]}
-        yield {"choices": [], "usage": whole["usage"]}
+        named = {key: whole[key] for key in ("model", "system_fingerprint") if key in whole}
+        yield {**named, "choices": [], "usage": whole["usage"]}
 
 
 def read(row: dict[str, Any], stream: bool) -> tuple[Completion | ProviderError, Tally]:
@@ -130,6 +131,8 @@ def test_an_ending_means_what_the_table_says(row: dict[str, Any], stream: bool) 
         assert row.get("words", "") in found.why
         assert bool(found.why) == bool(row.get("words"))
         assert found.text == row.get("text", "answer")
+    if "version" in row:
+        assert tally.version == row["version"]
     if "tokens" in row:
         assert tally.tokens == Tokens(*row["tokens"])
     if "billed_usd" in row:
