@@ -89,7 +89,10 @@ COMMANDS: dict[str, LazyEntry] = {
     "feedback": LazyEntry("app.feedback", "feedback", "Say whether an answer was right.", _ASK),
     "mcp": LazyEntry("app.mcp", "mcp", "Give an AI client read-only tools, by MCP on stdio.", _ASK),
     "answers": LazyEntry(
-        "app.answers", "app", "Show the cost of answers, reset a budget, calibrate confidence.", _ASK
+        "app.answers",
+        "app",
+        "Show the cost of answers, reset a budget, calibrate confidence, forget answers.",
+        _ASK,
     ),
     "keys": LazyEntry("app.keys", "app", "Create, list, rotate and revoke API keys.", _ASK),
 }

@@ -220,7 +220,7 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
 
 
 def feedback(spec: Spec, _: Context) -> Iterator[Finding]:
-    """Whoever is asked about an answer can read it, and the question."""
+    """Whoever is asked about an answer can read it, and the question, through every instance."""
     if spec.schedule.feedback is not None and {spec.audit.prompt, spec.audit.answers} != {"masked"}:
         yield Finding(
             ("schedule", "feedback"),
@@ -228,6 +228,16 @@ def feedback(spec: Spec, _: Context) -> Iterator[Finding]:
             msg("set audit.prompt and audit.answers to masked"),
             uses=(("audit", "prompt"), ("audit", "answers")),
         )
+    if spec.mysql is not None or len(spec.app.resolved_instances) == 1:
+        return
+    words = msg("an app instance takes labels of its own answers alone, because this stack has no database")
+    hint, uses = msg("add `mysql: {{}}`, or run one instance"), (("mysql",), ("app", "instances"))
+    if spec.schedule.feedback is not None:
+        yield Finding(("schedule", "feedback"), words, hint, uses)
+    elif spec.audit.answers == "masked":
+        yield Finding(("audit", "answers"), words, hint, uses, warning=True)
+    elif spec.wallbounce.calibration is not None:
+        yield Finding(("wallbounce", "calibration"), words, hint, uses, warning=True)
 
 
 _RULES: tuple[Rule, ...] = (

@@ -1,4 +1,4 @@
-"""`techsapo answers`: what answers cost, and how sure they are."""
+"""`techsapo answers`: what answers cost, how sure they are, and how they are forgotten."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from techsapo_ops.apply.data import reset_budget as reset
+from techsapo_ops.apply.forget_answers import Removed, Whose, forget_answers
 from techsapo_ops.cli.app.calibrate import calibrate
 from techsapo_ops.cli.app.store_options import StoreOptions
 from techsapo_ops.cli.open_stack import open_stack
@@ -19,6 +20,7 @@ from techsapo_ops.cli.output import Output, require_yes
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.cli.typer_base import CommandGroup
 from techsapo_ops.engines.at_work import at_work
+from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg, template
 from techsapo_ops.stores.audit.database import audit_server
 from techsapo_ops.stores.audit.rows import read_drill_rows, read_rows
@@ -184,6 +186,60 @@ def reset_budget(
         reset(stack, period.value, out.warn)
     out.say(msg("the {period}'s spending is now zero", period=word))
     out.next("techsapo status")
+
+
+@app.command()
+def forget(
+    request: Annotated[
+        str, typer.Argument(help="The answer's request id.", show_default=False, metavar="[REQUEST]")
+    ] = "",
+    user: Annotated[
+        str,
+        typer.Option("--user", help="All that this user asked, and said of answers.", show_default=False),
+    ] = "",
+    *,
+    place: SpecPlace,
+    yes: YesOption = False,
+    wait: WaitOption = 0.0,
+    out: QuietOutput,
+) -> None:
+    """Remove what is stored about a question, or about a user, because somebody asks for it.
+
+    Prompt, answer, names, labels, and what confidence learns from are removed from the audit log. The costs
+    stay. It can't be undone. Backups, and MariaDB's binary logs, keep it until they expire.
+
+    Examples:
+
+      techsapo answers forget 4f1c0e6a9b6d4c0f
+
+      techsapo answers forget --user taro
+    """
+    if bool(request) == bool(user):
+        raise OpsError(msg("name either a request or a user"), msg("`techsapo answers forget --help`"))
+    if not (request + user).isprintable():
+        raise OpsError(msg("a request id or a user's name contains no control characters"))
+    stack = open_stack(place.open())
+    require_yes(msg("remove what is stored about {whose} for good?", whose=request or user), yes=yes)
+    with at_work(stack.layout, wait):
+        removed = forget_answers(stack, Whose(request, user), out.warn)
+    if removed == Removed():
+        raise OpsError(
+            msg("nothing is stored about {whose}", whose=request or user),
+            msg("a new answer is in the audit log within seconds"),
+        )
+    out.say(
+        msg(
+            "removed: questions {questions}, labels {labels}",
+            questions=removed.questions,
+            labels=removed.labels,
+        )
+    )
+    out.warn(
+        msg(
+            "backups made so far keep it until they are pruned, and a restore brings it back; the cache "
+            "keeps the answer for `wallbounce.cache_ttl`"
+        )
+    )
 
 
 app.command()(calibrate)

@@ -33,13 +33,27 @@ class AuditLogBackup(sqlite.SqliteBackup):
     def sources(self, stack: Stack) -> Sequence[Source] | str:
         if stack.topology.has("mysql"):
             return msg("the audit log is in MariaDB")
-        sources = []
-        # The rows of instances that were scaled away are as precious as the others'.
-        for name in (*(service.name for service in stack.topology.of_kind("app")), *stack.engine.left("app")):
-            if stack.engine.has_data(name, _FILE, image_of=_image_of(stack, name)):
-                label = "audit" if name == "app" else f"audit-{name}"
-                sources.append(sqlite.SqliteSource(f"{self.name}:{name}", label, _database(stack, name)))
+        sources = [
+            sqlite.SqliteSource(
+                f"{self.name}:{name}", "audit" if name == "app" else f"audit-{name}", _database(stack, name)
+            )
+            for name in self.instances(stack)
+        ]
         return sources or msg("there is no audit log yet")
+
+    def instances(self, stack: Stack) -> tuple[str, ...]:
+        """Those that have a file; rows of instances that were scaled away are as precious as the others'."""
+        if stack.topology.places.shares_data:
+            return ()
+        names = (*(service.name for service in stack.topology.of_kind("app")), *stack.engine.left("app"))
+        return tuple(n for n in names if stack.engine.has_data(n, _FILE, image_of=_image_of(stack, n)))
+
+    def ask(self, stack: Stack, instance: str, *statements: str) -> list[list[object]]:
+        """Run statements in one transaction, and what rows they give; none where it has no audit log yet."""
+        rows: list[list[object]] = json.loads(
+            _database(stack, instance).run("ask", audit_spent.TABLE, *statements)
+        )
+        return rows
 
     @override
     def homeless(self, stack: Stack, kind: str) -> str:
@@ -80,19 +94,13 @@ class AuditLogBackup(sqlite.SqliteBackup):
 
         resets = read_note(stack.layout.budget_note).resets.values()
         asked = audit_spent.query(audit_spent.TABLE, _now(), resets)
-        return audit_spent.spent_of(self._ask(stack, kind, asked))
+        return audit_spent.spent_of(self.ask(stack, _instance(kind), asked))
 
     @override
     def keep_spent(self, stack: Stack, kind: str, before: Mapping[str, int]) -> None:
         lacking = audit_spent.carrying(audit_spent.TABLE, before, self.spent(stack, kind))
         if lacking:
-            self._ask(stack, kind, *lacking)
-
-    def _ask(self, stack: Stack, kind: str, *statements: str) -> list[list[object]]:
-        rows: list[list[object]] = json.loads(
-            _database(stack, _instance(kind)).run("ask", audit_spent.TABLE, *statements)
-        )
-        return rows
+            self.ask(stack, _instance(kind), *lacking)
 
     @override
     def put_back(self, stack: Stack, kind: str) -> None:

@@ -220,3 +220,25 @@ def test_a_dump_can_not_reach_beyond_its_database_whoever_vouches_for_it(
             assert asked(lab, "SELECT User FROM mysql.user WHERE User = 'evil'") == []
     lab.run("restore", backup.id, "--only", "mysql", "--yes")
     assert asked(lab, "SELECT User FROM mysql.user WHERE User = 'evil'") == []
+
+
+def test_what_is_stored_about_a_user_goes_by_the_owners_command_and_not_a_namesakes(lab: Project) -> None:
+    label = (
+        "INSERT INTO answer_labels VALUES (REPEAT('{n}', 32), '{of}', '{who}', 'right', NULL, NOW(), 'cli')"
+    )
+    with Root(lab) as cursor:
+        cursor.execute(
+            "UPDATE audit_requests SET user_id = 'O''Neill', prompt = 'p', answer = 'a', panel = '{}'"
+            " ORDER BY time LIMIT 1"
+        )
+        for n, (of, who) in enumerate([("r1", "O''Neill"), ("r1", "o''neill"), ("r2", "O''Neill ")]):
+            cursor.execute(label.format(n=n, of=of, who=who))
+    before = asked(lab, "SELECT COUNT(*), SUM(cost_usd), COUNT(prompt), COUNT(user_id) FROM audit_requests")
+    done = lab.run("answers", "forget", "--user", "O'Neill", "--yes")
+    assert "questions 1, labels 1" in done.stdout + done.stderr
+    after = asked(lab, "SELECT COUNT(*), SUM(cost_usd), COUNT(prompt), COUNT(user_id) FROM audit_requests")
+    assert after == [(*before[0][:2], before[0][2] - 1, before[0][3] - 1)]
+    assert asked(lab, "SELECT COUNT(*) FROM audit_requests WHERE answer IS NOT NULL") == [(0,)]
+    assert {who for (who,) in asked(lab, "SELECT who FROM answer_labels")} == {"o'neill", "O'Neill "}
+    with Root(lab) as cursor:
+        cursor.execute("DELETE FROM answer_labels")
