@@ -22,15 +22,16 @@ RATE = 20
 
 @dataclass
 class App:
-    """An audit log that is written on one member's network."""
+    """An audit log that is written on one member's network, or labels by another `script`."""
 
     folder: Path
     member: Member
     names: list[str]
+    script: str = "galera_writer.py"
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        argv = [sys.executable, str(HERE / "galera_writer.py"), str(self.folder), str(RATE), *self.names]
+        argv = [sys.executable, str(HERE / self.script), str(self.folder), str(RATE), *self.names]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 self.member.inside(*argv), stdout=log, stderr=log, start_new_session=True,
@@ -69,11 +70,11 @@ class App:
 
 
 @contextmanager
-def app(folder: Path, running: Cluster, own: int) -> Iterator[App]:
+def app(folder: Path, running: Cluster, own: int, script: str = App.script) -> Iterator[App]:
     """One that writes on the network of the member of that number, to that one first."""
     (place := folder / f"app-{own}").mkdir()
     names = [member.name for member in running.members]
-    writing = App(place, running.members[own], [names[own], *(n for n in names if n != names[own])])
+    writing = App(place, running.members[own], [names[own], *(n for n in names if n != names[own])], script)
     writing.start()
     try:
         writing.more()

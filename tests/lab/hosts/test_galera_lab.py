@@ -60,6 +60,30 @@ def nothing_is_lost(running: Cluster, *apps: App) -> None:
         assert member.sql(calls) == [[str(len(there))]]
 
 
+def test_labels_of_three_apps_are_one_store_and_none_is_lost_or_twice_when_a_member_is_killed(
+    members: Cluster, tmp_path: Path
+) -> None:
+    script, killed = "galera_labeller.py", members.members[1]
+    with (
+        app(tmp_path, members, 0, script) as first,
+        app(tmp_path, members, 1, script) as own,
+        app(tmp_path, members, 2, script) as third,
+    ):
+        killed.kill()
+        for each in (first, own, third):
+            each.more(20)
+        killed.start()
+        members.wait()
+        for each in (first, own, third):
+            each.end()
+    acked = {id_ for each in (first, own, third) for id_ in each.acked()}
+    for member in members.members:
+        who = "SET wsrep_sync_wait = 1; SELECT who FROM techsapo_audit.answer_labels"
+        there = [line[0] for line in member.sql(who)]
+        assert len(there) == len(set(there)), "each says one thing once"
+        assert set(there) == acked, member.name
+
+
 def test_rows_go_on_by_another_member_when_the_own_one_is_killed(members: Cluster, tmp_path: Path) -> None:
     own = members.members[0]
     with app(tmp_path, members, 0) as writing:
