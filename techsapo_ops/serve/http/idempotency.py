@@ -111,8 +111,10 @@ class RequestMemory:
         for begun in unpaid:
             phase, provider, model = parts_of(begun.call)
             status = CUT_OFF if not begun.known else "success" if begun.reply is not None else "failed"
-            charge = Charge(provider, model, cast(Phase, phase), status, begun.usd, _tokens(begun.reply), 0.0)
-            account.carry(charge)
+            tokens, version = _tokens(begun.reply), _version(begun.reply)
+            account.carry(
+                Charge(provider, model, cast(Phase, phase), status, begun.usd, tokens, 0.0, version)
+            )
         for _ in unknown:
             self._count("unknown")
         if left.head is not None:
@@ -133,6 +135,11 @@ class RequestMemory:
 def _tokens(reply: Any) -> Tokens:
     counts = reply.get("tokens") if isinstance(reply, dict) else None
     return Tokens(**counts) if isinstance(counts, dict) else Tokens()
+
+
+def _version(reply: Any) -> str:
+    version = reply.get("version") if isinstance(reply, dict) else None
+    return version if isinstance(version, str) else ""
 
 
 Work = Callable[[RequestMemory | None], Awaitable[Document]]
