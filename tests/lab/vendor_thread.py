@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vendors import Vendor, vendor
+from vendors import Asked, Vendor, vendor
+from vendors.core import Wire
 from vendors.wires import Chat
 
 
@@ -30,6 +31,11 @@ class Counting:
         return Counter(f"{a.model} {'grades' if _grades(a.user) else 'answers'}" for a in found)
 
     @property
+    def calls(self) -> list[Asked]:
+        """All calls that were taken."""
+        return list(self._seen.asked)
+
+    @property
     def refused(self) -> int:
         """How many calls broke the vendor's rules."""
         return len(self._seen.refused)
@@ -40,13 +46,13 @@ def _grades(user: str) -> bool:
 
 
 @contextmanager
-def counting_vendor() -> Iterator[Counting]:
-    """A vendor of chat completions, on an event loop of its own."""
+def counting_vendor(wire: Wire | None = None) -> Iterator[Counting]:
+    """A vendor of chat completions, or by another `wire`, on an event loop of its own."""
     made: list[Counting] = []
     ready, over = threading.Event(), threading.Event()
 
     async def main() -> None:
-        async with vendor(Chat()) as seen:
+        async with vendor(wire or Chat()) as seen:
             made.append(Counting(seen, asyncio.get_running_loop()))
             ready.set()
             await asyncio.to_thread(over.wait)

@@ -58,6 +58,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 def read(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert done.stdout, done.stderr
     made: dict[str, Any] = json.loads(done.stdout)
     return made
 
