@@ -13,13 +13,13 @@ from asking import KEY, KINDS, PRICE, ask
 from orchestrator import client_of, make_app
 from rows import each_row
 from vendors import ANSWER, Vendor, vendor
-from vendors.chats import SERVERS
+from vendors.chats import SERVERS, OpenAIChat
 from vendors.core import Wire
 from vendors.wires import WIRES
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.answers import Answer, Grades
 
 pytestmark = pytest.mark.lab
 
@@ -45,6 +45,28 @@ def test_each_model_that_init_names_is_asked_as_its_vendor_takes_it(
     assert (answer.text, answer.structured) == (ANSWER["answer"], True)
     assert not seen.refused
     assert len(seen.asked) == 1, "the schema was not turned away either"
+
+
+@each_row("stream", [False, True])
+@each_row(
+    "kind, model, stand_in, version",
+    [
+        ("openai", "gpt-5", WIRES["openai"], "gpt-5-2025-08-07"),
+        ("openai-compatible", "gpt-5", OpenAIChat(), "gpt-5-2025-08-07"),
+        ("anthropic", "claude-sonnet-4-5", WIRES["anthropic"], "claude-sonnet-4-5-20250929"),
+        ("google", "gemini-3.8-flash", WIRES["google"], "gemini-3.8-flash"),
+        ("openrouter", "qwen/qwen3-235b-a22b", WIRES["openrouter"], "qwen/qwen3-235b-a22b"),
+        *(("openai-compatible", "qwen3:8b", wire, "qwen3:8b") for wire in SERVERS.values()),
+    ],
+)
+@each_row("task", ["answer", "grade"])
+def test_a_reply_names_the_model_that_answered_as_its_vendor_does(
+    kind: str, model: str, stand_in: Wire, version: str, stream: bool, task: str
+) -> None:
+    """`system_fingerprint`, which OpenAI's and local servers' chat completions have, is no version."""
+    reply, _ = ask(kind, model, task, at=stand_in, stream=stream)
+    assert isinstance(reply, Answer | Grades), reply
+    assert (reply.model, reply.version) == (model, version)
 
 
 MODELS: dict[str, tuple[Wire, dict[str, Any]]] = {
