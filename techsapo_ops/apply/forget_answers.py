@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from techsapo_ops.apply.administration import Warn, recorded
 from techsapo_ops.services.app.backup import BACKUP as AUDIT_FILES
 from techsapo_ops.services.mysql.accounts import literal, name
+from techsapo_ops.services.mysql.kind import Mysql
 from techsapo_ops.services.mysql.session import administrator, session
 from techsapo_ops.stack.stack import Stack
 
@@ -42,7 +43,7 @@ def forget_answers(stack: Stack, whose: Whose, warn: Warn) -> Removed:
     """
     with recorded(stack.layout, "answers forget", {"request": whose.request} if whose.request else {}, warn):
         done = Removed()
-        if stack.topology.has("mysql") and stack.spec.mysql is not None:
+        if stack.topology.has(Mysql.facts.kind) and stack.spec.mysql is not None:
             with session(administrator(stack)) as asking:
                 asking.ask(f"USE {name(stack.spec.mysql.database)}")
                 statements = _statements(whose, lambda text: _EXACTLY + literal(text))

@@ -215,7 +215,7 @@ def forget(
       techsapo answers forget --user taro
     """
     if bool(request) == bool(user):
-        raise OpsError(msg("name either a request or a user"), msg("`techsapo answers forget --help`"))
+        raise OpsError(msg("name either a request or a user"))
     if not (request + user).isprintable():
         raise OpsError(msg("a request id or a user's name contains no control characters"))
     stack = open_stack(place.open())
