@@ -14,6 +14,7 @@ from orchestrator import client_of, make_app
 from rows import each_row
 from vendors import ANSWER, Vendor, vendor
 from vendors.chats import SERVERS, OpenAIChat
+from vendors.clouds import CLOUDS
 from vendors.core import Wire
 from vendors.wires import WIRES
 
@@ -53,6 +54,8 @@ def test_each_model_that_init_names_is_asked_as_its_vendor_takes_it(
     [
         ("openai", "gpt-5", WIRES["openai"], "gpt-5-2025-08-07"),
         ("openai-compatible", "gpt-5", OpenAIChat(), "gpt-5-2025-08-07"),
+        ("openai", "my-deployment", CLOUDS["azure-responses"], "gpt-6.1-sol"),
+        ("openai-compatible", "lab-luna", CLOUDS["azure-chat"], "gpt-6-luna"),
         ("anthropic", "claude-sonnet-4-5", WIRES["anthropic"], "claude-sonnet-4-5-20250929"),
         ("google", "gemini-3.8-flash", WIRES["google"], "gemini-3.8-flash"),
         ("openrouter", "qwen/qwen3-235b-a22b", WIRES["openrouter"], "qwen/qwen3-235b-a22b"),

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from vendors import lists
 from vendors.chats import Chat, OpenAIChat, bearer
-from vendors.core import Wire
+from vendors.core import Body, Reply, Wire
 from vendors.refusals import Refused, claude_refusal, gemini_refusal, openai_refusal
 from vendors.rules import google, openai
 from vendors.rules.tables import known, table
@@ -45,6 +45,12 @@ class _Azure(Chat):
 
     def unknown_key(self, key: str) -> Refused:
         return _azure(_AZURE["no_key"])
+
+    def reply(
+        self, model: str, text: str, finish: str = "stop", usage: bool = True, body: Body = None
+    ) -> Reply:
+        """By the name of the model that is deployed."""
+        return super().reply(_AZURE["deployments"].get(model, model), text, finish, usage, body)
 
 
 class AzureResponses(_Azure, Responses):
