@@ -309,7 +309,11 @@ class Run:
             answers=examination.answers,
             failures=self.failures,
             verdict=verdict,
-            simulated=any(p.kind == SIMULATED for p in self._asked),
+            simulated=any(
+                p.kind == SIMULATED
+                for p in self._providers
+                if p in self._asked or (check is not None and p.name == check.provider)
+            ),
             cost_usd=self._calls.cost_usd,
             tier=self._tier,
             text="",

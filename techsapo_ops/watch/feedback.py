@@ -33,10 +33,12 @@ def picked(analyses: Iterable[Judged], now: datetime) -> tuple[Judged, ...]:
 def proposal_line(stack: Stack, analyses: Iterable[Judged], now: datetime) -> str | None:
     """On Mondays, that there are labels enough for new weights. Raises OpsError for a damaged calibration."""
     named = stack.spec.wallbounce.calibration
-    if now.astimezone().isoweekday() != 1 or named is None:
+    if now.astimezone().isoweekday() != 1:
         return None
-    file = calibration_file(named, stack.layout)
-    current = loads(read_text(file, what=msg("calibration")), str(file)) if file.exists() else Calibration()
+    file = calibration_file(named, stack.layout) if named is not None else None
+    current = Calibration()
+    if file is not None and file.exists():
+        current = loads(read_text(file, what=msg("calibration")), str(file))
     new = len(newer(labelled(analyses), current))
     if new < FEWEST_NEW:
         return None

@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
-from techsapo_ops.cli.app.orchestrator import CaFileOption, UrlOption, orchestrator
+from techsapo_ops.cli.app.orchestrator import CaFileOption, UrlOption, orchestrator, strange
 from techsapo_ops.cli.incidents.client import posted
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import harmless_values
 from techsapo_ops.messages import msg
+
+_PATH = "/api/v1/feedback"
 
 
 class SaidName(StrEnum):
@@ -57,7 +59,9 @@ def feedback(
     """
     asked = orchestrator(url, place, ca_file)
     body = {"request_id": request, "label": label.value, "solved": solved, "via": "cli"}
-    stored = harmless_values(posted(asked, "/api/v1/feedback", body))
+    stored = harmless_values(posted(asked, _PATH, body))
+    if not {"label", "who"} <= stored.keys():
+        raise strange(f"{asked.peer.url}{_PATH}", 200)
     if out.as_json:
         out.json(stored)
     else:

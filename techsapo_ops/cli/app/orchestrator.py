@@ -268,7 +268,7 @@ def post(asked: Orchestrator, path: str, body: Mapping[str, Any], *, key: str = 
     if not answer.ok:
         raise refused(answer.status, reply)
     if "request_id" not in reply:
-        raise _strange(url, answer.status)
+        raise strange(url, answer.status)
     return reply
 
 
@@ -284,8 +284,8 @@ def parsed(url: str, status: int, content: bytes | str) -> dict[str, Any]:
         body = json.loads(content)
         if not isinstance(body, dict):
             raise TypeError
-    except (ValueError, TypeError):
-        raise _strange(url, status) from None
+    except (ValueError, TypeError, RecursionError):
+        raise strange(url, status) from None
     return body
 
 
@@ -299,7 +299,8 @@ def silent(url: str, error: Unreachable) -> OpsError:
     )
 
 
-def _strange(url: str, status: int) -> OpsError:
+def strange(url: str, status: int) -> OpsError:
+    """That what answered is not the orchestrator."""
     redirected = msg("redirects are not followed: use the address that the server redirects to")
     return OpsError(
         msg(

@@ -105,8 +105,8 @@ def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setattr("techsapo_ops.cli.app.orchestrator.PAUSE", 0.0)
 
-    def run(*words: str) -> Said:
-        monkeypatch.setattr("sys.argv", ["techsapo", "ask", *words])
+    def run(*words: str, command: str = "ask") -> Said:
+        monkeypatch.setattr("sys.argv", ["techsapo", command, *words])
         with pytest.raises(SystemExit) as ended:
             cli.main()
         return Said(int(ended.value.code or 0), *capsys.readouterr())
@@ -235,14 +235,15 @@ def test_a_wide_answer_is_left_to_the_terminal_so_that_a_command_in_it_is_copied
     assert ask("x", "--url", orchestrator.url).out.splitlines()[2] == long["answer"]
 
 
-@each_row("body", [b"<html>hello</html>", b"[]", b"{}", b"", b'{"cut": '])
+@each_row("body", [b"<html>hello</html>", b"[]", b"{}", b"", b'{"cut": ', b"[" * 100_000])
 def test_something_else_at_that_address_is_told_plainly(
     orchestrator: Orchestrator, ask: Ask, body: bytes
 ) -> None:
     orchestrator.reply = (200, body)
-    said = ask("x", "--url", orchestrator.url)
-    assert said.code == 1
-    assert "the answer is not from the orchestrator" in said.err
+    for command, *words in (("ask", "x"), ("feedback", "r", "right")):
+        said = ask(*words, "--url", orchestrator.url, command=command)
+        assert said.code == 1
+        assert "the answer is not from the orchestrator" in said.err
 
 
 def test_an_empty_question_is_wrong_usage(ask: Ask) -> None:

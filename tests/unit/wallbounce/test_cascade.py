@@ -134,6 +134,14 @@ def test_a_check_that_does_not_come_brings_the_panel(kind: type[Priced]) -> None
     assert (analysis.tier == "cascade", len(analysis.answers)) == (False, 3)
 
 
+def test_a_verdict_that_rests_on_a_simulated_check_is_simulated() -> None:
+    dear, middle, cheap = three()
+    cheap.kind = "openai"
+    assert asked(dear, middle, cheap)[0].simulated
+    middle.kind = "openai"
+    assert not asked(dear, middle, cheap)[0].simulated
+
+
 def test_one_without_a_known_price_comes_after_all_others() -> None:
     unknown = Priced("unknown", CAUSE, 0.0, known=False)
     analysis, _ = asked(unknown, *three())

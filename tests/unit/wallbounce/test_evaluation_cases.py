@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 from rows import each_row
 
-from techsapo_ops.cli.app.evaluate import _others, _read_baseline
+from techsapo_ops.cli.app.evaluate import _others, _read_baseline, _without
 from techsapo_ops.errors import OpsError
 from techsapo_ops.wallbounce.evaluation.cases import Case, read_cases
 from techsapo_ops.wallbounce.evaluation.saved import Attempt, Saved
@@ -165,3 +165,17 @@ def test_a_baseline_that_nothing_is_below_is_none(low: str, high: str) -> None:
         )
         with pytest.raises(OpsError, match="is no baseline"):
             _read_baseline(file)
+
+
+@each_row(
+    "text, left",
+    [
+        ("local says: ping localhost", "[author] says: ping localhost"),
+        ("gpt-6.1-sol and gpt-6", "[author] and [author]"),
+        ("localが書いた", "[author]が書いた"),
+        ("I am `local`.", "I am `[author]`."),
+    ],
+)
+def test_graders_do_not_read_who_wrote_and_words_that_hold_a_name_stay(text: str, left: str) -> None:
+    assert _without(text, {"local", "gpt-6", "gpt-6.1-sol"}) == left
+    assert _without(text, ()) == text
