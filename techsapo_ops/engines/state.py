@@ -11,6 +11,7 @@ from typing import Any
 
 from techsapo_ops.adapters.json_files import DAMAGED, read_json, write_json
 from techsapo_ops.messages import msg
+from techsapo_ops.stack.observed import ObservedService, State
 
 STATE = "state.json"
 _VERSION = 1
@@ -41,6 +42,22 @@ class Record:
     """Docker Compose's own digest of what it made the container from."""
     machine: str = ""
     """Where it runs, of several machines."""
+
+    @property
+    def stopped(self) -> ObservedService:
+        """The service as far as its record knows it, without what runs of it."""
+        return ObservedService(
+            name=self.name,
+            kind=self.kind,
+            state=State.STOPPED,
+            fingerprint="" if self.pending else self.fingerprint,
+            config=self.config,
+            files=self.files,
+            host=self.host,
+            port=self.port,
+            user=self.user,
+            machine=self.machine,
+        )
 
 
 class StateFile:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.process import Command, Runner
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.loaded_configuration import Loaded
 from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.spec.secret import Secret
@@ -187,9 +189,13 @@ def before_steps(desired: Desired, doors: Callable[[Service], Door | None]) -> N
         runtime_of(service).before_steps(desired.topology, doors(service))
 
 
-def throwaway_kinds() -> tuple[str, ...]:
-    """The kinds of which there can be a throwaway copy."""
-    return tuple(kind.name for kind in kinds() if runtime_of(kind.name).throwaway_program is not None)
+def no_throwaway(kind: str) -> OpsError:
+    """The error for a kind of which there can be no throwaway copy; it names those of which there can."""
+    there = (each.name for each in kinds() if runtime_of(each.name).throwaway_program is not None)
+    return OpsError(
+        msg("there is no throwaway server of the kind {kind}", kind=kind),
+        msg("available throwaway servers: {throwaway_kinds}", throwaway_kinds=", ".join(there)),
+    )
 
 
 def entered(stack: Stack, service: Service, command: Command) -> Call:

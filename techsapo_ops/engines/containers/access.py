@@ -26,7 +26,7 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines.containers.stack import ContainerStack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.runtime import SCRATCH, ThrowawayContainer, runtime_of, throwaway_kinds
+from techsapo_ops.services.runtime import SCRATCH, ThrowawayContainer, no_throwaway, runtime_of
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.engine import Access, GateError, Scratch
 from techsapo_ops.stack.layout import SCRATCH_FOLDER
@@ -109,12 +109,7 @@ def scratch(
     """
     build = runtime_of(service.kind).throwaway_container
     if build is None:
-        raise OpsError(
-            msg("there is no throwaway server of the kind {kind}", kind=service.kind),
-            msg(
-                "available throwaway servers: {throwaway_kinds}", throwaway_kinds=", ".join(throwaway_kinds())
-            ),
-        )
+        raise no_throwaway(service.kind)
     parent = topology.layout.state / SCRATCH_FOLDER
     with opened(parent, make=0o755):
         pass

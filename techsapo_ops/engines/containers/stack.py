@@ -198,18 +198,7 @@ def _unknown(name: str, container: ContainerFacts) -> Record:
 
 def observed(record: Record, container: ContainerFacts | None, present: Mapping[str, str]) -> ObservedService:
     """A service as its record and its container say; `present` are the image ids by reference."""
-    seen = ObservedService(
-        name=record.name,
-        kind=record.kind,
-        state=State.STOPPED,
-        fingerprint="" if record.pending else record.fingerprint,
-        config=record.config,
-        files=record.files,
-        host=record.host,
-        port=record.port,
-        user=record.user,
-        machine=record.machine,
-    )
+    seen = record.stopped
     if container is None:
         return replace(seen, gone=bool(record.container))
     state = _STATES.get(container.state, State.STOPPED)

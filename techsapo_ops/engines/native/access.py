@@ -32,7 +32,7 @@ from techsapo_ops.engines.native.recorded import STOP_MARGIN, NativeStack
 from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.runtime import Place, ThrowawayProgram, runtime_of, throwaway_kinds
+from techsapo_ops.services.runtime import Place, ThrowawayProgram, no_throwaway, runtime_of
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.engine import Access, GateError, Scratch
 from techsapo_ops.stack.kind import LOOPBACK
@@ -153,12 +153,7 @@ def scratch(
     """
     build = runtime_of(service.kind).throwaway_program
     if build is None:
-        raise OpsError(
-            msg("there is no throwaway server of the kind {kind}", kind=service.kind),
-            msg(
-                "available throwaway servers: {throwaway_kinds}", throwaway_kinds=", ".join(throwaway_kinds())
-            ),
-        )
+        raise no_throwaway(service.kind)
     parent = topology.layout.state / SCRATCH_FOLDER
     owners.folder(parent, 0o755)
     for stale in parent.glob("*.*"):

@@ -259,18 +259,7 @@ def _replaced(pid: int) -> str:
 def _observed(
     record: Record, process: Process | None, ended: list[datetime], now: datetime
 ) -> ObservedService:
-    seen = ObservedService(
-        name=record.name,
-        kind=record.kind,
-        state=State.STOPPED,
-        restarts=len(ended),
-        fingerprint="" if record.pending else record.fingerprint,
-        config=record.config,
-        files=record.files,
-        host=record.host,
-        port=record.port,
-        user=record.user,
-    )
+    seen = replace(record.stopped, restarts=len(ended))
     if process is None:
         return seen
     looping = process.state.runs and logs.loops(ended, now)
