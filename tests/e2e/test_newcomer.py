@@ -12,7 +12,7 @@ import subprocess
 import threading
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ PORTS = {4000: "app-1", 4001: "app-2", 4002: "app-3", 8080: "nginx", 9090: "prom
          9115: "blackbox exporter"}  # fmt: skip
 
 
+NOTHING: Mapping[str, str] = {}
 KINDS = {":9090/": "prometheus", ":9093/": "alertmanager"}
 """What asks for a login, by a part of its URL."""
 FREE_TEXT = re.compile(r'(--(?:message|comment)) "[^"]*"')
@@ -101,7 +102,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         subprocess.run(["make", "down"], cwd=directory, check=False, capture_output=True)
 
 
-def run(checkout: Path, *arguments: str, code: int = 0, **more: str) -> str:
+def run(checkout: Path, *arguments: str, code: int = 0, more: Mapping[str, str] = NOTHING) -> str:
     """Run a command in the checkout, with `more` in its environment, and return both of its streams."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("COV", "COVERAGE", "PYTEST"))}
     done = subprocess.run(
@@ -111,7 +112,7 @@ def run(checkout: Path, *arguments: str, code: int = 0, **more: str) -> str:
         text=True,
         check=False,
         timeout=600,
-        env=environment | more,
+        env={**environment, **more},
     )
     assert done.returncode == code, f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout if "--json" in arguments else done.stdout + done.stderr
@@ -125,7 +126,7 @@ def techsapo(checkout: Path, *arguments: str, code: int = 0) -> str:
 def stack(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkout, after `make up`."""
     bindir = tmp_path_factory.mktemp("bin")
-    shown = run(checkout, "make", "up", f"BINDIR={bindir}", **pip_without_index())
+    shown = run(checkout, "make", "up", f"BINDIR={bindir}", more=pip_without_index())
     for service in PORTS.values():
         assert service.replace(" ", "-") in shown, shown
     assert (bindir / "techsapo").resolve() == (checkout / ".venv/bin/techsapo").resolve()
