@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 from rows import each_row
 
-from techsapo_ops.cli.app.evaluate import _others, _read_baseline, _without
+from techsapo_ops.cli.app.evaluate import _blind, _others, _read_baseline
 from techsapo_ops.errors import OpsError
 from techsapo_ops.wallbounce.evaluation.cases import Case, read_cases
 from techsapo_ops.wallbounce.evaluation.saved import Attempt, Saved
@@ -163,7 +163,7 @@ def test_a_baseline_that_nothing_is_below_is_none(low: str, high: str) -> None:
         file.write_text(
             f'{{"overall": {{"accuracy": {{"low": {low}}}, "overconfident": {{"high": {high}}}}}}}'
         )
-        with pytest.raises(OpsError, match="is no baseline"):
+        with pytest.raises(OpsError, match="is not a baseline"):
             _read_baseline(file)
 
 
@@ -177,5 +177,9 @@ def test_a_baseline_that_nothing_is_below_is_none(low: str, high: str) -> None:
     ],
 )
 def test_graders_do_not_read_who_wrote_and_words_that_hold_a_name_stay(text: str, left: str) -> None:
-    assert _without(text, {"local", "gpt-6", "gpt-6.1-sol"}) == left
-    assert _without(text, ()) == text
+    names = [
+        {"name": name, "model": model, "seconds": 1, "cost_usd": 0}
+        for name, model in (("local", "gpt-6"), ("", "gpt-6.1-sol"))
+    ]
+    assert _blind(attempt(text, providers=names)) == left
+    assert _blind(attempt(text)) == text
