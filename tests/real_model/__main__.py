@@ -40,7 +40,7 @@ SETTINGS = {
 def spec(url: str, port: int, request_timeout: str) -> dict[str, Any]:
     """Two providers on the model at `url`, for an app that listens on `port`."""
     provider = {
-        "kind": "openai-compatible", "base_url": f"{url}/v1", "model": MODEL, "max_output_tokens": 256,
+        "kind": "openai-compatible", "base_url": f"{url}/v1", "model": MODEL, "max_output_tokens": 512,
         "timeout": "300s", "price": {"input": 0, "output": 0},
     }  # fmt: skip
     return {

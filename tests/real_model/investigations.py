@@ -22,7 +22,11 @@ ASKED = (
     *sorted(path for path in (INCIDENTS / "unseen").iterdir() if path.is_dir()),
     *(
         INCIDENTS / "bundles" / name
-        for name in ("mailer-halted-by-somebody", "charges-fail-payments-unread", "counter-of-orders-began-anew")
+        for name in (
+            "mailer-halted-by-somebody",
+            "charges-fail-payments-unread",
+            "counter-of-orders-began-anew",
+        )
     ),
 )
 """The incidents by somebody who never saw the code, two that nobody can solve, and a false alarm."""
