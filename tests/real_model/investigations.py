@@ -1,4 +1,4 @@
-"""Recorded incidents, investigated by a real model: whatever it makes of the evidence, each ends by its deadline."""
+"""Recorded incidents, investigated by a real model: each ends by its deadline, whatever it answers."""
 
 from __future__ import annotations
 
