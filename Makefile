@@ -228,9 +228,9 @@ bench: $(VENV)/dev
 bench-peers: $(VENV)/dev .venv-peers/bin/litellm
 	$(BIN)/python -m tests.bench.peers .venv-peers/bin/litellm
 
-# llama.cpp's server and a model of 98 MB, built once into .real-model; two providers on it.
+# llama.cpp's server and a model of 98 MB, built once into .real-model; two providers on it. ONLY=investigations for one step.
 real-model: $(VENV)/dev
-	$(BIN)/python -m tests.real_model
+	$(BIN)/python -m tests.real_model $(ONLY)
 
 # A Debian in qemu whose power is cut; as root, most of an hour without KVM. ONLY="traffic_mariadb keys" for some of it.
 VM_PARTS := qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs debootstrap:debootstrap ssh:openssh-client

@@ -23,6 +23,7 @@ import yaml
 
 from tests.bench.served import free_port, started_process
 from tests.real_model.built import Built, built
+from tests.real_model.investigations import DEADLINE
 from tests.real_model.steps import Place, Step, steps
 
 MODEL = "smollm2"
@@ -39,13 +40,16 @@ SETTINGS = {
 def spec(url: str, port: int, request_timeout: str) -> dict[str, Any]:
     """Two providers on the model at `url`, for an app that listens on `port`."""
     provider = {
-        "kind": "openai-compatible", "base_url": f"{url}/v1", "model": MODEL, "max_output_tokens": 256,
+        "kind": "openai-compatible", "base_url": f"{url}/v1", "model": MODEL, "max_output_tokens": 512,
         "timeout": "300s", "price": {"input": 0, "output": 0},
     }  # fmt: skip
     return {
         "project": "real-model",
+        "locale": "en",
+        "wallbounce": {"language": "auto"},
         "redis": {"enabled": False},
         "app": {"port": port, "drain": "0s", "limits": {"request_timeout": request_timeout}},
+        "investigate": {"deadline": f"{DEADLINE:g}s"},
         "providers": {name: {**provider, "extra_body": more} for name, more in SETTINGS.items()},
     }
 
@@ -86,6 +90,7 @@ def main() -> int:
     parser.add_argument(
         "--threads", type=int, default=1, help="of the model's server; more wait for each other"
     )
+    parser.add_argument("only", nargs="*", metavar="STEP", help="such as investigations; default: all steps")
     given = parser.parse_args()
     if (given.server is None) is not (given.model is None):
         parser.error("--server and --model belong together")
@@ -102,7 +107,7 @@ def main() -> int:
         ours = ends.enter_context(app(folder / "app", url, "900s"))
         late = ends.enter_context(app(folder / "late", url, "5s"))
         done = []
-        for step in steps(Place(folder / "app", ours, late)):
+        for step in steps(Place(folder / "app", ours, late, say), given.only):
             say(f"{'holds' if step.holds else 'BROKEN'}  {step.seconds:6.1f} s  {step.name}: {step.says}")
             done.append(step)
         done.append(logged(folder))

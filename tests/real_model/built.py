@@ -76,7 +76,8 @@ def _build(cmake: Path, sources: Path, to: Path) -> None:
         archive.extractall(sources.parent, filter="data")
     root = sources.parent / sources.name.removesuffix(".tar.gz") / "llama.cpp"
     made = sources.parent / "build"
-    options = [f"-D{name}={value}" for name, value in _OPTIONS.items()]
+    merged = {"CMAKE_PROJECT_llama.cpp_INCLUDE": HERE / "merged.cmake"}
+    options = [f"-D{name}={value}" for name, value in {**_OPTIONS, **merged}.items()]
     _run(str(cmake), "-S", str(root), "-B", str(made), *options)
     jobs = str(len(os.sched_getaffinity(0)))
     _run("nice", "-n", "5", str(cmake), "--build", str(made), "--target", "llama-server", "--parallel", jobs)

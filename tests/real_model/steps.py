@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,12 +47,15 @@ class Place:
     folder: Path
     url: str
     late: str
+    say: Callable[[str], None]
     answers: dict[str, Any] = field(default_factory=dict)
     """What came back by question."""
 
 
-def steps(place: Place) -> Iterator[Step]:
-    """Do all, one after the other: what comes later is told too where something does not hold."""
+def steps(place: Place, only: Collection[str] = ()) -> Iterator[Step]:
+    """Do all, or `only` those of a name, one after the other: what comes later is told too where something
+    does not hold.
+    """
     done: list[tuple[str, Callable[[Place], str]]] = [
         ("providers test", _providers_test),
         ("ask", _asked),
@@ -67,6 +70,8 @@ def steps(place: Place) -> Iterator[Step]:
         ("health", _health),
     ]
     for name, do in done:
+        if only and name not in only:
+            continue
         began = time.monotonic()
         try:
             says, holds = do(place), True
@@ -176,8 +181,8 @@ def _chat_stream(place: Place) -> str:
 
 
 def _investigations(place: Place) -> str:
-    said, late = investigated(place.folder / "techsapo.yaml")
-    _hold(not late, f"late: {late}; {said}")
+    said, broken = investigated(place.url, place.late, place.say)
+    _hold(not broken, f"{'; '.join(broken)}; {said}")
     return said
 
 

@@ -111,7 +111,9 @@ def open_incidents(
         page=lambda: options.page_facts().incidents,
         watched=teams,
     )
-    questions = Questions(investigation, Known(watched=teams), deadline, prometheus=prometheus)
+    # Who waits for an answer waits no longer than for any other: nginx and the commands give up by then.
+    patience = min(deadline, seconds(options.spec.app.limits.request_timeout))
+    questions = Questions(investigation, Known(watched=teams), patience, prometheus=prometheus)
     if spec.investigate is None:
         return Incidents(store, questions)
 

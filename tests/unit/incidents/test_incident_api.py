@@ -321,6 +321,16 @@ def test_who_sends_the_evidence_on_gets_only_what_may_leave(
     assert bool(samples.get("logs")) == bool(logs)
 
 
+@pytest.mark.parametrize(("patience", "outcome"), [("3s", "evidence_only"), ("120s", "not_enough_evidence")])
+def test_who_waits_for_a_verdict_waits_no_longer_than_for_any_answer(
+    tmp_path: Path, patience: str, outcome: str
+) -> None:
+    """Three seconds are kept for what comes after the panel, so that nobody can be asked."""
+    limits = {"limits": {"request_timeout": patience}}
+    (answer,) = asked(tmp_path, ("POST", f"{INCIDENTS}/investigate", {"about": "why?"}), app=limits)
+    assert answer.json()["outcome"] == outcome
+
+
 def test_without_the_section_people_can_ask_and_nothing_is_kept(tmp_path: Path) -> None:
     asked_about = {"about": "why?", "material": MATERIAL}
     (answer,) = asked(tmp_path, ("POST", f"{INCIDENTS}/investigate", asked_about), investigate=None)

@@ -1,0 +1,15 @@
+# Compiles llama.cpp's 170 small files of models sixteen at a time: most of the time went into the same headers.
+# The two that are left out have functions by the name of others'.
+function(merge target folder)
+  file(GLOB files "${CMAKE_SOURCE_DIR}/${folder}/models/*.cpp")
+  list(FILTER files EXCLUDE REGEX "/(gemma4|qwen3next)\\.cpp$")
+  set(number 0)
+  foreach(file IN LISTS files)
+    math(EXPR group "${number} / 16")
+    math(EXPR number "${number} + 1")
+    set_source_files_properties("${file}" DIRECTORY "${CMAKE_SOURCE_DIR}/${folder}" PROPERTIES UNITY_GROUP "models${group}")
+  endforeach()
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+endfunction()
+cmake_language(DEFER CALL merge llama src)
+cmake_language(DEFER CALL merge mtmd tools/mtmd)
