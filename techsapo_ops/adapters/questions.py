@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeVar, cast
 
 from techsapo_ops.messages import msg
 
@@ -40,6 +40,18 @@ def at_once(asked: Mapping[str, Callable[[], T]], seconds: float) -> dict[str, T
         thread.join(max(deadline - time.monotonic(), 0.0))
     late = TimeoutError(msg("did not answer within {timeout:.3g} s", timeout=seconds))
     return {name: answers.get(name, late) for name in asked}
+
+
+def each_of(asked: Mapping[str, Callable[[], T]]) -> dict[str, T]:
+    """As at_once for questions that all end by themselves, for as long as they take; raises what one raised.
+
+    An executor's threads would hold the end of a process that no longer waits for who asked them.
+    """
+    answers = at_once(asked, threading.TIMEOUT_MAX / 2)
+    for answer in answers.values():
+        if isinstance(answer, Exception):
+            raise answer
+    return cast("dict[str, T]", answers)
 
 
 class Deadline:
