@@ -23,7 +23,7 @@ from techsapo_ops.serve.bodies.feedback import (
     RecordsBody,
     StoredAnswerBody,
 )
-from techsapo_ops.serve.http.auth import Caller, Gate
+from techsapo_ops.serve.http.auth import Caller, Gate, first
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.http.request_body import body_route
 from techsapo_ops.serve.http.responses import json_response
@@ -80,9 +80,9 @@ def _reading(gate: Gate, store: LabelStore) -> APIRouter:
         summary="What became of answers: by model, and in all. Needs what /metrics needs.",
         response_model=RecordsBody,
         responses=problem_responses(401, 403, 422, 503),
+        dependencies=[first(gate.admit_monitor, "ask")],
     )
-    async def records(request: Request, days: Annotated[int, Query(ge=1, le=366)] = 90) -> Response:
-        await gate.admit_monitor(request, "ask")
+    async def records(days: Annotated[int, Query(ge=1, le=366)] = 90) -> Response:
         return json_response(await _read(lambda: _records(store, days)))
 
     @router.get(

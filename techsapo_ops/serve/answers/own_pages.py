@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import structlog
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.responses import Response
 
@@ -18,7 +18,7 @@ from techsapo_ops.incidents.material import Page
 from techsapo_ops.masking import MaskLevel
 from techsapo_ops.masking.masker import Masker
 from techsapo_ops.serve.bodies.base import Body, problem_responses
-from techsapo_ops.serve.http.auth import Gate
+from techsapo_ops.serve.http.auth import Gate, first
 from techsapo_ops.serve.http.problems import require_text
 from techsapo_ops.serve.http.responses import json_response
 from techsapo_ops.wallbounce.question import KNOWLEDGE, Composed, Passage
@@ -83,13 +83,12 @@ def knowledge_routes(gate: Gate, own: OwnPages, level: MaskLevel) -> APIRouter:
         summary="Search the team's own pages.",
         response_model=KnowledgeBody,
         responses=problem_responses(401, 403, 422),
+        dependencies=[first(gate.known)],
     )
     async def knowledge(
-        request: Request,
         query: Annotated[str, Query(max_length=2000)] = "",
         limit: Annotated[int, Query(ge=1, le=20)] = 5,
     ) -> Response:
-        await gate.known(request)
         require_text("query", query)
         state, pages = await own.about(query, limit)
         masker = Masker(level)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.bodies.base import Body, problem_responses
-from techsapo_ops.serve.http.auth import Gate
+from techsapo_ops.serve.http.auth import Caller, Gate, first
 from techsapo_ops.serve.http.idempotency import Idempotency
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.http.responses import json_response
@@ -94,12 +94,11 @@ def reading_routes(gate: Gate, offers: Offers, idempotency: Idempotency) -> APIR
         summary="Providers, thresholds and cost of each tier.",
         response_model=TiersBody,
         responses=problem_responses(401, 403, 422),
+        dependencies=[first(gate.known)],
     )
     async def tiers(
-        request: Request,
         characters: Annotated[int, Query(ge=0, le=10_000_000, description="Of the question.")] = 0,
     ) -> Response:
-        await gate.known(request)
         return json_response(offers.body(characters))
 
     @router.get(
@@ -109,13 +108,14 @@ def reading_routes(gate: Gate, offers: Offers, idempotency: Idempotency) -> APIR
         "is the answer's.",
         response_model=AnswerBody,
         responses=problem_responses(401, 403, 404, 422),
+        dependencies=[first(gate.known)],
     )
     async def answer(
         request: Request,
         request_id: _Id,
         html: Annotated[bool, Query(description="Also return each text as HTML.")] = False,
     ) -> Response:
-        caller = await gate.known(request)
+        caller: Caller = request.state.caller
         document = await idempotency.answered(caller, ANSWERED, request_id)
         if document is None:
             gone = msg("this answer is no longer stored, or it belongs to another caller")

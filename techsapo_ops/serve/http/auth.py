@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import structlog
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
 from techsapo_ops.messages import msg
@@ -198,6 +199,18 @@ class Gate:
             raise Problem(401, "unauthorized", _DETAILS[error.reason]) from None
         self._anomalies.key_used(key.id, address, request.state.request_id)
         return key
+
+
+def first(admit: Callable[..., Awaitable[object]], *scopes: Scope) -> Any:
+    """What a route depends on so that `admit` lets its caller in before its parameters are looked at.
+
+    A stranger learns nothing of what they must be. The caller is `request.state.caller`.
+    """
+
+    async def let_in(request: Request) -> None:
+        request.state.caller = await admit(request, *scopes)
+
+    return Depends(let_in)
 
 
 def given_key(request: Request) -> str | None:

@@ -27,7 +27,7 @@ from techsapo_ops.serve.bodies.incidents import (
     StrikeBody,
     WholeIncidentBody,
 )
-from techsapo_ops.serve.http.auth import Caller, Gate, given_key
+from techsapo_ops.serve.http.auth import Caller, Gate, first, given_key
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.http.request_body import Admit, body_route
 from techsapo_ops.serve.http.responses import json_response, while_connected
@@ -122,27 +122,31 @@ def _reading(gate: Gate, desk: Desk | None) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["incidents"])
 
     @router.get(
-        "/events", summary="The events of the last hours.", response_model=EventsBody, responses=_READ
+        "/events",
+        summary="The events of the last hours.",
+        response_model=EventsBody,
+        responses=_READ,
+        dependencies=[first(gate.known, "events")],
     )
     async def events(
-        request: Request,
         hours: Annotated[float, Query(gt=0, le=24 * 366)] = 24,
         service: Annotated[str, Query(max_length=64)] = "",
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
     ) -> Response:
-        await gate.known(request, "events")
         return json_response(await _asked(desk, lambda d: d.events(hours, service, limit)))
 
     @router.get(
-        "/incidents", summary="Incidents, the newest first.", response_model=IncidentsBody, responses=_READ
+        "/incidents",
+        summary="Incidents, the newest first.",
+        response_model=IncidentsBody,
+        responses=_READ,
+        dependencies=[first(gate.admit_monitor, "ask")],
     )
     async def incidents(
-        request: Request,
         state: Literal["open", "ended", "all"] = "all",
         alert: Annotated[str, Query(max_length=200)] = "",
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> Response:
-        await gate.admit_monitor(request, "ask")
         listed = await _asked(desk, lambda d: d.listed(state, limit, alert))
         return json_response(IncidentsBody(incidents=listed))
 
@@ -151,15 +155,14 @@ def _reading(gate: Gate, desk: Desk | None) -> APIRouter:
         summary="An incident with its time line.",
         response_model=WholeIncidentBody,
         responses=_READ,
+        dependencies=[first(gate.admit_monitor, "ask")],
     )
     async def incident(
-        request: Request,
         number: str,
         leaving: Annotated[
             bool, Query(description="Only evidence that may be sent to providers (`may_leave`).")
         ] = False,
     ) -> Response:
-        await gate.admit_monitor(request, "ask")
         return json_response(await _asked(desk, lambda d: d.whole(_whole(number), leaving=leaving)))
 
     return router

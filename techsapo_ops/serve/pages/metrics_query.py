@@ -7,7 +7,7 @@ import math
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.responses import Response
 
@@ -16,7 +16,7 @@ from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.bodies.base import Body, problem_responses
-from techsapo_ops.serve.http.auth import Gate
+from techsapo_ops.serve.http.auth import Gate, first
 from techsapo_ops.serve.http.problems import Problem, require_text
 from techsapo_ops.serve.http.responses import json_response
 
@@ -49,13 +49,12 @@ def query_routes(gate: Gate, prometheus: Prometheus | None) -> APIRouter:
         summary="Evaluate a PromQL expression over the last minutes.",
         response_model=QueryBody,
         responses=problem_responses(401, 403, 422, 503),
+        dependencies=[first(gate.known, "monitor")],
     )
     async def query(
-        request: Request,
         query: Annotated[str, Query(max_length=2000)] = "",
         minutes: Annotated[int, Query(ge=1, le=43_200)] = 60,
     ) -> Response:
-        await gate.known(request, "monitor")
         require_text("query", query)
         if prometheus is None:
             raise Problem(503, "no_prometheus", msg("this stack has no Prometheus"))

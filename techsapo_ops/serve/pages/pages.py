@@ -14,7 +14,7 @@ from techsapo_ops.catalogue.pages import LOCALES
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.bodies.base import problem_responses
 from techsapo_ops.serve.bodies.monitoring import DashboardsBody, FiguresBody, RecentBody, StatusBody
-from techsapo_ops.serve.http.auth import Gate
+from techsapo_ops.serve.http.auth import Gate, first
 from techsapo_ops.serve.http.middleware import LANGUAGE_COOKIE
 from techsapo_ops.serve.http.problems import Problem, preferred_language
 from techsapo_ops.serve.http.responses import json_response
@@ -158,9 +158,9 @@ def monitoring_routes(gate: Gate, charts: Charts, telemetry: Telemetry, report: 
         summary="The figures of one dashboard, from Prometheus.",
         response_model=FiguresBody,
         responses=problem_responses(401, 403, 404, 422, 503),
+        dependencies=[first(gate.admit_monitor)],
     )
-    async def figures(request: Request, name: str, view: Annotated[View, Query()]) -> Response:
-        await gate.admit_monitor(request)
+    async def figures(name: str, view: Annotated[View, Query()]) -> Response:
         return json_response(await charts.figures(name, view))
 
     @router.get(

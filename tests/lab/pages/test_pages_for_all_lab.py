@@ -101,6 +101,8 @@ def test_the_keyboard_alone_reaches_everything(
         asked(page)
     if path == "/status":
         page.wait_for_selector("#disks li")
+    if path == "/dashboards":
+        page.wait_for_selector("#tabs a")
     # By its place in the page: panels are drawn anew each second, and the focus stays in its place.
     page.evaluate("""() => {
         window.placeOf = (node) => {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from instances import get, send
@@ -71,6 +72,27 @@ def test_a_wrong_key_opens_none_of_the_routes_where_nginx_takes_a_key_for_a_sign
     assert len(asked) > 10
     answers = zip(asked, send(app, *asked), strict=True)
     assert [request for request, answer in answers if answer.status_code not in {401, 403}] == []
+
+
+def test_a_wrong_key_learns_of_no_route_what_its_parameters_must_be(tmp_path: Path) -> None:
+    app = make_app(tmp_path, locale="en", app={"auth": {"required": True, "monitoring_networks": []}})
+    stranger = {"X-API-Key": "junk", "X-Forwarded-For": "203.0.113.9"}
+    operations = app.asgi.openapi()["paths"]
+    asked: list[tuple[str, str, dict[str, Any]]] = [
+        (method.upper(), re.sub(r"\{[^}]*\}", "%00", path), {"headers": stranger, "params": hostile(known)})
+        for path, methods in operations.items()
+        for method, known in methods.items()
+        if re.search(KEYED_ROUTES, path) and not path.startswith(DRILL)
+    ]
+    assert {"days", "query", "span", "hours", "html"} <= {p for *_, more in asked for p in more["params"]}
+    answers = zip(asked, send(app, *asked), strict=True)
+    assert [(request, answer.status_code) for request, answer in answers if answer.status_code != 401] == []
+
+
+def hostile(operation: dict[str, Any]) -> dict[str, str]:
+    """A value that fits no type for each parameter of a query, and one that nobody knows."""
+    named = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]
+    return dict.fromkeys((*named, "unknown"), "\x00" + "x" * 3000)
 
 
 def test_the_sign_in_is_told_one_escaped_address_of_this_server_to_come_back_to(tmp_path: Path) -> None:
