@@ -7,12 +7,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar, cast
 
 from techsapo_ops.messages import msg
 
 T = TypeVar("T")
+_FOREVER = threading.TIMEOUT_MAX / 2
+"""Seconds; a clock that has run for a while can't add more."""
 
 
 def at_once(asked: Mapping[str, Callable[[], T]], seconds: float) -> dict[str, T | Exception]:
@@ -42,12 +45,19 @@ def at_once(asked: Mapping[str, Callable[[], T]], seconds: float) -> dict[str, T
     return {name: answers.get(name, late) for name in asked}
 
 
-def each_of(asked: Mapping[str, Callable[[], T]]) -> dict[str, T]:
-    """As at_once for questions that all end by themselves, for as long as they take; raises what one raised.
+def each_of(asked: Mapping[str, Callable[[], T]], places: int = 16) -> dict[str, T]:
+    """As at_once, without a limit of time: every question must end by itself. `places` of them run at once.
 
-    An executor's threads would hold the end of a process that no longer waits for who asked them.
+    Raises what one of them raised, after all have ended. For questions that change nothing: after Ctrl-C
+    they are not waited for, where an executor would hold the end of the process until they answer.
     """
-    answers = at_once(asked, threading.TIMEOUT_MAX / 2)
+    free = threading.Semaphore(places)
+
+    def within(question: Callable[[], T]) -> T:
+        with free:
+            return question()
+
+    answers = at_once({name: partial(within, question) for name, question in asked.items()}, _FOREVER)
     for answer in answers.values():
         if isinstance(answer, Exception):
             raise answer
