@@ -119,8 +119,11 @@ def _subject(stack: Stack, about: str, since: timedelta, now: datetime, seconds:
         return known.asked(about, now - since)
     why = msg("this stack runs no Prometheus")
     if prometheus is not None:
-        find = partial(_alert, stack, prometheus.within(seconds), about, now)
-        answer = at_once({"": find, "readers": _load_readers}, seconds)[""]
+        asked: dict[str, Callable[[], Subject | None]] = {
+            "alert": partial(_alert, stack, prometheus.within(seconds), about, now),
+            "readers": _load_readers,
+        }
+        answer = at_once(asked, seconds)["alert"]
         if not isinstance(answer, Exception):
             return answer
         if not isinstance(answer, Unreachable | ApiError | TimeoutError):
