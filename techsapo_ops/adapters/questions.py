@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar, cast
+from typing import Self, TypeVar
 
 from techsapo_ops.messages import msg
 
@@ -53,15 +53,17 @@ def each_of(asked: Mapping[str, Callable[[], T]], places: int = 16) -> dict[str,
     """
     free = threading.Semaphore(places)
 
-    def within(question: Callable[[], T]) -> T:
+    def within(question: Callable[[], T]) -> tuple[T]:  # a tuple: an answer may be an exception, too
         with free:
-            return question()
+            return (question(),)
 
-    answers = at_once({name: partial(within, question) for name, question in asked.items()}, _FOREVER)
-    for answer in answers.values():
+    answers: dict[str, T] = {}
+    all_at_once = at_once({name: partial(within, each) for name, each in asked.items()}, _FOREVER)
+    for name, answer in all_at_once.items():
         if isinstance(answer, Exception):
             raise answer
-    return cast("dict[str, T]", answers)
+        answers[name] = answer[0]
+    return answers
 
 
 class Deadline:

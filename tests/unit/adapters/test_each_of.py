@@ -61,6 +61,11 @@ def test_what_one_raised_is_raised_once_all_have_ended() -> None:
     assert ends == ["ended"]
 
 
+def test_an_exception_that_is_an_answer_is_one() -> None:
+    why = LookupError("does not answer")
+    assert each_of({"away": lambda: why}) == {"away": why}
+
+
 def test_no_more_are_asked_at_a_time_than_there_are_places() -> None:
     both, lock, running, most = threading.Barrier(2), threading.Lock(), 0, 0
 
