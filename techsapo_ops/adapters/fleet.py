@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ from typing_extensions import override
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.process import Command, Completed, Runner, TimedOut
+from techsapo_ops.adapters.questions import each_of
 from techsapo_ops.adapters.unreachable import (
     LOOK,
     HostsAway,
@@ -249,6 +251,10 @@ class Fleet(Docker):
         with ThreadPoolExecutor(max(len(self.members), 1)) as pool:
             return dict(zip(self.members, pool.map(do, self.members.values()), strict=True))
 
+    def asked(self, question: Callable[[Member], T]) -> dict[str, T]:
+        """As each, for what changes nothing: a host that hangs does not hold the end of the process."""
+        return each_of({name: partial(question, member) for name, member in self.members.items()})
+
     def everywhere(
         self, arguments: Sequence[str], timeout: float = REACH_SECONDS
     ) -> dict[str, Completed | OpsError]:
@@ -277,7 +283,7 @@ class Fleet(Docker):
             member.note(silent=False, patience=patience)
             return there
 
-        looked = self.each(look)
+        looked = self.asked(look)
         self.unreachable = {
             n: why(f, n, self.members[n].way) for n, f in looked.items() if isinstance(f, OpsError)
         }
@@ -305,7 +311,7 @@ class Fleet(Docker):
         """Image id by reference, for those that every machine that answers has, and has alike."""
         wanted = list(references)
 
-        answers = self.without(self.unreachable).each(lambda member: member.image_ids(wanted, timeout))
+        answers = self.without(self.unreachable).asked(lambda member: member.image_ids(wanted, timeout))
         reached = list(answers.values())
         return {
             reference: reached[0][reference]

@@ -7,12 +7,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
 from techsapo_ops.messages import msg
 
 T = TypeVar("T")
+_FOREVER = threading.TIMEOUT_MAX / 2
+"""Seconds; a clock that has run for a while can't add more."""
 
 
 def at_once(asked: Mapping[str, Callable[[], T]], seconds: float) -> dict[str, T | Exception]:
@@ -40,6 +43,27 @@ def at_once(asked: Mapping[str, Callable[[], T]], seconds: float) -> dict[str, T
         thread.join(max(deadline - time.monotonic(), 0.0))
     late = TimeoutError(msg("did not answer within {timeout:.3g} s", timeout=seconds))
     return {name: answers.get(name, late) for name in asked}
+
+
+def each_of(asked: Mapping[str, Callable[[], T]], places: int = 16) -> dict[str, T]:
+    """As at_once, without a limit of time: every question must end by itself. `places` of them run at once.
+
+    Raises what one of them raised, after all have ended. For questions that change nothing: after Ctrl-C
+    they are not waited for, where an executor would hold the end of the process until they answer.
+    """
+    free = threading.Semaphore(places)
+
+    def within(question: Callable[[], T]) -> tuple[T]:  # a tuple: an answer may be an exception, too
+        with free:
+            return (question(),)
+
+    answers: dict[str, T] = {}
+    all_at_once = at_once({name: partial(within, each) for name, each in asked.items()}, _FOREVER)
+    for name, answer in all_at_once.items():
+        if isinstance(answer, Exception):
+            raise answer
+        answers[name] = answer[0]
+    return answers
 
 
 class Deadline:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from cryptography import x509
@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from techsapo_ops.adapters.address import Address
+from techsapo_ops.adapters.questions import each_of
 from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.adapters.tls import names_of, served_certificate, trust_problem
 from techsapo_ops.certs.checks import chain_problems, missing, problems, share_left, validity
@@ -59,9 +60,8 @@ def status(certificates: Certificates, names: Sequence[str] = ()) -> tuple[Statu
     for name in names:
         if name not in known:
             raise unknown(msg("certificate"), name, known)
-    wanted = list(names or known)
-    with ThreadPoolExecutor(max(min(len(wanted), 16), 1)) as pool:
-        return tuple(pool.map(lambda name: _one(certificates, name, known[name]), wanted))
+    asked = {name: partial(_one, certificates, name, known[name]) for name in names or known}
+    return tuple(each_of(asked).values())
 
 
 def _one(certificates: Certificates, name: str, certificate: Certificate) -> Status:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError, LastReload
+from techsapo_ops.adapters.questions import each_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.loaded_configuration import Loaded, server_of
@@ -47,9 +48,8 @@ def with_loaded(
         and (loaded := runtime_of(service.kind).loaded) is not None
     ]
     files = {file.path: file for file in desired.files}
-    with ThreadPoolExecutor(max(len(asked), 1)) as pool:
-        answers = pool.map(lambda each: _settled(desired, files, each[0], each[1], wait), asked)
-        by_service = {m.service: m for m in answers if m is not None}
+    answers = each_of({s.name: partial(_settled, desired, files, s, loaded, wait) for s, loaded in asked})
+    by_service = {name: mismatch for name, mismatch in answers.items() if mismatch is not None}
     merged = {**by_service, **by_engine}
     return tuple(merged[name] for name in services if name in merged)
 

@@ -13,11 +13,9 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Firing, Prometheus
 from techsapo_ops.adapters.questions import at_once
-from techsapo_ops.apply.knowledge import knowledge_of
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.gather import Reader, gather, reason
-from techsapo_ops.incidents.knowledge import OwnKnowledge
 from techsapo_ops.incidents.labels import services_of
 from techsapo_ops.incidents.material import Material, Subject
 from techsapo_ops.incidents.readers.prometheus import PrometheusSeries
@@ -31,13 +29,11 @@ from techsapo_ops.services.prometheus.alert_rules import alert_rule, alerts_of
 from techsapo_ops.spec.models.investigate import InvestigatedService
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.watch.evidence.own import own_readers
-from techsapo_ops.watch.secrets import scrubber_of
 
 HOUR = timedelta(hours=1)
 ANSWERED = 5.0
 """Seconds from the start of the process to its answer: who waits counts what Python takes to start, too."""
-_STARTING = 2.0
+_STARTING = 3.0
 """What of the start is counted at most: on a slower machine the answer takes longer, and sources get time."""
 _SHOWING = 0.7
 """Seconds that weighing and showing the evidence takes."""
@@ -81,6 +77,8 @@ def looked_at(
 
 def mask_of(stack: Stack) -> Callable[[str], str]:
     """Takes out what looks like a secret, and those that the stack has, where this user may read them."""
+    from techsapo_ops.watch.secrets import scrubber_of
+
     try:
         return scrubber_of(stack.layout, stack).scrub
     except OpsError:  # who may not read them may read fewer logs, and the rules find what looks like one
@@ -94,15 +92,25 @@ def watched_services(stack: Stack) -> tuple[InvestigatedService, ...]:
 
 def readers_of(stack: Stack, seconds: float) -> Mapping[str, Reader]:
     """All readers of this host by the names of their sources; `seconds` is how long an answer may take."""
+    from techsapo_ops.watch.evidence.own import own_readers
+
     services, readers = watched_services(stack), dict[str, Reader]()
     if (prometheus := prometheus_of(stack, seconds)) is not None:
         readers["Prometheus"] = PrometheusSeries(prometheus, watched(services))
     readers |= own_readers(stack)
     if stack.spec.knowledge:
+        from techsapo_ops.apply.knowledge import knowledge_of
+        from techsapo_ops.incidents.knowledge import OwnKnowledge
+
         readers[msg("own pages")] = OwnKnowledge(
             lambda query, limit: knowledge_of(stack).search(query, limit)
         )
     return readers | dict(service_readers(services, stack.directory, stack.runner))
+
+
+def _load_readers() -> None:
+    """Import what the readers need, while Prometheus is waited for."""
+    import techsapo_ops.watch.evidence.own  # noqa: F401
 
 
 def _subject(stack: Stack, about: str, since: timedelta, now: datetime, seconds: float) -> Subject | None:
@@ -111,8 +119,11 @@ def _subject(stack: Stack, about: str, since: timedelta, now: datetime, seconds:
         return known.asked(about, now - since)
     why = msg("this stack runs no Prometheus")
     if prometheus is not None:
-        find = partial(_alert, stack, prometheus.within(seconds), about, now)
-        answer = at_once({"": find}, seconds)[""]
+        asked: dict[str, Callable[[], Subject | None]] = {
+            "alert": partial(_alert, stack, prometheus.within(seconds), about, now),
+            "readers": _load_readers,
+        }
+        answer = at_once(asked, seconds)["alert"]
         if not isinstance(answer, Exception):
             return answer
         if not isinstance(answer, Unreachable | ApiError | TimeoutError):

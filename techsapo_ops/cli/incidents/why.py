@@ -16,10 +16,7 @@ from techsapo_ops.cli.app.orchestrator import CaFileOption, UrlOption, orchestra
 from techsapo_ops.cli.arguments import completes, span_of
 from techsapo_ops.cli.incidents import why_view
 from techsapo_ops.cli.incidents.incident import Given, lines_of
-from techsapo_ops.cli.incidents.looking import ANSWERED, Deadline, looked_at, watched_services
-from techsapo_ops.cli.incidents.panel import sent_of, verdict_of
 from techsapo_ops.cli.language import spoken
-from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import harmless_values
 from techsapo_ops.errors import OpsError
@@ -27,7 +24,6 @@ from techsapo_ops.incidents.bundle import read_bundle, write_bundle
 from techsapo_ops.incidents.evidence import PACK_BYTES
 from techsapo_ops.incidents.gather import worded
 from techsapo_ops.incidents.pack import masked, pack_of
-from techsapo_ops.incidents.readers.services import may_leave
 from techsapo_ops.masking.masker import Masker, mask
 from techsapo_ops.messages import msg
 
@@ -145,6 +141,8 @@ def why(
             exit_code=2,
         )
     if given.checked(about) or url is not None or about.isdecimal():  # incidents are the app's
+        from techsapo_ops.cli.incidents.panel import verdict_of
+
         asked_app = orchestrator(url, place, ca_file)
         say = partial(verdict_of, asked_app, about, span.total_seconds(), ask=not no_ask)
         _of_app(asked_app, about, say, given, out)
@@ -154,6 +152,9 @@ def why(
     if bundle is not None:
         material: Material | None = read_bundle(bundle)
     else:
+        from techsapo_ops.cli.incidents.looking import ANSWERED, Deadline, looked_at
+        from techsapo_ops.cli.open_stack import open_stack
+
         stack = open_stack(place.open())
         with out.busy(msg("reading all sources, at most {seconds:g} s", seconds=ANSWERED)):
             deadline = Deadline.from_start(psutil.Process().create_time())
@@ -179,6 +180,8 @@ def why(
         out.data("")
         _show(asked, out)
     if stack is not None:
+        from techsapo_ops.cli.incidents.looking import watched_services
+
         for service in watched_services(stack):
             if service.owner is not None and service.name in material.subject.services:
                 out.say(msg("owner of {service}: {owner}", service=service.name, owner=service.owner))
@@ -197,6 +200,10 @@ def _mask(stack: Stack | None) -> Callable[[str], str]:
 
 def _sent(stack: Stack | None, material: Material) -> str:
     """As the app sends it: of a bundle as if nothing but patterns might leave."""
+    from techsapo_ops.cli.incidents.looking import watched_services
+    from techsapo_ops.cli.incidents.panel import sent_of
+    from techsapo_ops.incidents.readers.services import may_leave
+
     level: MaskLevel = "personal" if stack is None else stack.spec.wallbounce.mask
     services = () if stack is None else watched_services(stack)
     language = "en" if stack is None else stack.spec.locale
@@ -208,6 +215,8 @@ def _asked(
     place: SpecChoice, about: str, since: timedelta, material: Material, out: Output
 ) -> dict[str, Any] | None:
     """What the panel says; that there is none is no failure of the evidence."""
+    from techsapo_ops.cli.incidents.panel import verdict_of
+
     try:
         return verdict_of(orchestrator(None, place, None), about, since.total_seconds(), material)
     except OpsError as error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from typing_extensions import override
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.files import let_read
+from techsapo_ops.adapters.questions import each_of
 from techsapo_ops.engines import planning
 from techsapo_ops.engines.compose.access import ComposeAccess
 from techsapo_ops.engines.compose.starter import Starter
@@ -268,10 +269,8 @@ def mismatches(stack: ComposeStack, desired: Desired, services: Sequence[str]) -
     glance = stack.glance()
     containers = glance.containers
     files = sorted({unit.file for unit in units})
-    with ThreadPoolExecutor(max(len(files), 1)) as pool:
-        hashes = {
-            name: h for part in pool.map(lambda f: _hashes(stack, f), files) for name, h in part.items()
-        }
+    parts = each_of({file: partial(_hashes, stack, file) for file in files}).values()
+    hashes = {name: digest for part in parts for name, digest in part.items()}
     differences = {
         unit.service: difference(unit, containers.get(unit.service), glance.images) for unit in units
     }

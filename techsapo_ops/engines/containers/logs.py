@@ -5,9 +5,9 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from queue import SimpleQueue
 from threading import Thread
@@ -15,6 +15,7 @@ from threading import Thread
 from techsapo_ops.adapters.container_facts import ContainerFacts, docker_time
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.process import stream
+from techsapo_ops.adapters.questions import each_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.observed import LogLine
 
@@ -88,9 +89,8 @@ def past(
         return []
     containers = look()
     wanted = [name for name in names if name in containers]
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        parts = pool.map(lambda name: _of_container(docker, containers[name].id, name, count, since), wanted)
-        merged = list(heapq.merge(*parts, key=written_at))
+    asked = {name: partial(_of_container, docker, containers[name].id, name, count, since) for name in wanted}
+    merged = list(heapq.merge(*each_of(asked, _AT_ONCE).values(), key=written_at))
     return merged if count is None else merged[max(len(merged) - count, 0) :]
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 from typing_extensions import override
 
 from techsapo_ops.adapters.container_facts import STACK, ContainerFacts
 from techsapo_ops.adapters.fleet import Fleet, Member
+from techsapo_ops.adapters.questions import each_of
 from techsapo_ops.adapters.unreachable import HostsAway, reasons_of
 from techsapo_ops.engines.containers.stack import STATS, ContainerStack
 from techsapo_ops.engines.swarm.copies import aside
@@ -144,8 +145,7 @@ class SwarmStack(ContainerStack):
         def one(machine: str) -> str:
             return self.fleet.members[machine].call(*STATS, *by_machine[machine])
 
-        with ThreadPoolExecutor(max(len(by_machine), 1)) as pool:
-            return "\n".join(pool.map(one, by_machine))
+        return "\n".join(each_of({machine: partial(one, machine) for machine in by_machine}).values())
 
 
 def by_service(containers: Iterable[ContainerFacts]) -> dict[str, ContainerFacts]:

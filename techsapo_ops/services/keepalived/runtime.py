@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from typing_extensions import override
 
 from techsapo_ops.adapters.process import Command
+from techsapo_ops.adapters.questions import each_of
 from techsapo_ops.messages import msg
 from techsapo_ops.services.keepalived.kind import RUN
 from techsapo_ops.services.runtime import Runtime
@@ -23,16 +24,8 @@ Ask = Callable[[Service], str]
 
 def holders(topology: Topology, ask: Ask) -> tuple[str, ...]:
     """Names of the machines that say they have it, all asked at the same time; more than one is a fault."""
-    services = topology.of_kind("keepalived")
-    if not services:
-        return ()
-    with ThreadPoolExecutor(len(services)) as pool:
-        said = tuple(pool.map(ask, services))
-    return tuple(
-        service.machine.name
-        for service, state in zip(services, said, strict=True)
-        if state.strip() == "MASTER"
-    )
+    said = each_of({s.machine.name: partial(ask, s) for s in topology.of_kind("keepalived")})
+    return tuple(machine for machine, state in said.items() if state.strip() == "MASTER")
 
 
 class KeepalivedRuntime(Runtime):

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from techsapo_ops.adapters.imports import first_use
 from techsapo_ops.adapters.json_files import DAMAGED
-from techsapo_ops.apply.changes import unified_diff
-from techsapo_ops.apply.drift import drift
-from techsapo_ops.apply.history import History
-from techsapo_ops.apply.ledger import Ledger
 from techsapo_ops.apply.ledger_entry import LedgerEntry, describe_files
 from techsapo_ops.catalogue.jobs import jobs
 from techsapo_ops.errors import OpsError
@@ -22,6 +19,10 @@ from techsapo_ops.jobs.runs import Run, Runs
 from techsapo_ops.masking.fields import masked_fields, without_logins
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.stack.stack import Stack
+
+if TYPE_CHECKING:
+    from techsapo_ops.apply.drift import DriftReport
+    from techsapo_ops.apply.ledger import Ledger
 
 BACK = timedelta(hours=24)
 """How long before the end of the window changes still count: what they do may take hours to show."""
@@ -36,11 +37,18 @@ _MOST_DIFF = 1_500
 
 def applies(stack: Stack, subject: Subject, start: datetime, end: datetime) -> Material:
     """The applies of the day before `end`, with what each changed. Raises OpsError."""
-    ledger = Ledger(stack.layout.state)
+    ledger = first_use(lambda: _ledger(stack))
     entries = ledger.entries()
     recent = [e for e in entries if end - BACK <= e.time <= end][-_MOST_APPLIES:]
     changes = tuple(_apply(ledger, entry, entries) for entry in recent)
     return Material(subject, start, end, changes=changes)
+
+
+def _ledger(stack: Stack) -> Ledger:
+    """Imported here, as what compares with the last apply, while slow sources are waited for."""
+    from techsapo_ops.apply.ledger import Ledger
+
+    return Ledger(stack.layout.state)
 
 
 def _apply(ledger: Ledger, entry: LedgerEntry, entries: tuple[LedgerEntry, ...]) -> Change:
@@ -68,6 +76,8 @@ def _apply(ledger: Ledger, entry: LedgerEntry, entries: tuple[LedgerEntry, ...])
 
 def _differences(ledger: Ledger, old: LedgerEntry, new: LedgerEntry) -> Iterator[str]:
     """What differs between two applies: fields of the spec, then the files, the shortest difference first."""
+    from techsapo_ops.apply.changes import unified_diff
+
     before, after = (json.loads(ledger.content(entry.state)) for entry in (old, new))
     was, now = (dict(_fields(masked_fields(document["spec"]))) for document in (before, after))
     for path in sorted(was.keys() | now.keys()):
@@ -101,7 +111,7 @@ def _fields(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 def drifted(stack: Stack, subject: Subject, start: datetime, end: datetime) -> Material:
     """What is no longer as it was applied; a file as of when it was written. Raises OpsError."""
-    report = drift(History.of(stack))
+    report = first_use(_drift)(stack)
     changes = tuple(
         Change(
             _written(stack.layout.config / each.name) if each.kind == "file" else end,
@@ -112,6 +122,13 @@ def drifted(stack: Stack, subject: Subject, start: datetime, end: datetime) -> M
         for each in report.findings
     )
     return Material(subject, start, end, changes=changes)
+
+
+def _drift() -> Callable[[Stack], DriftReport]:
+    from techsapo_ops.apply.drift import drift
+    from techsapo_ops.apply.history import History
+
+    return lambda stack: drift(History.of(stack))
 
 
 def _written(path: Path) -> datetime:
@@ -153,11 +170,13 @@ def _run(run: Run) -> str:
 
 def certificates(stack: Stack, subject: Subject, start: datetime, end: datetime) -> Material:
     """Each certificate, and which began or ended lately. Raises OpsError."""
+    if not stack.spec.certificates:
+        return Material(subject, start, end)
     from techsapo_ops.certs.needs import certificates_of  # with cryptography
     from techsapo_ops.certs.status import status
 
     facts, changes = [], []
-    for each in status(certificates_of(stack, lambda _: None)) if stack.spec.certificates else ():
+    for each in status(certificates_of(stack, lambda _: None)):
         ends = msg("ends {ends:%Y-%m-%d %H:%M} UTC", ends=each.not_after) if each.not_after else each.where
         value = joined("; ", (ends, *each.attention))
         facts.append(Fact(msg("certificate {name}", name=each.name), value, ok=not each.attention))
