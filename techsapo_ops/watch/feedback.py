@@ -12,6 +12,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services.app.rendered_spec import calibration_file
 from techsapo_ops.stack.address import page_url
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.wallbounce.evaluation import OWN_REQUESTS
 from techsapo_ops.wallbounce.feedback.judged import Judged, judged, labelled
 from techsapo_ops.wallbounce.feedback.picking import pick
 from techsapo_ops.wallbounce.verdict.calibration import Calibration, loads
@@ -26,8 +27,13 @@ _FRESH = timedelta(days=4)
 
 
 def picked(analyses: Iterable[Judged], now: datetime) -> tuple[Judged, ...]:
-    """The answers of the last days that people are asked about."""
-    return pick(each for each in analyses if each.labels or each.time >= now - _FRESH)
+    """The answers of the last days that people are asked about: of real models, and asked by people."""
+    return pick(
+        each
+        for each in analyses
+        if not each.simulated
+        and (each.labels or (each.time >= now - _FRESH and not each.requests[0].startswith(OWN_REQUESTS)))
+    )
 
 
 def proposal_line(stack: Stack, analyses: Iterable[Judged], now: datetime) -> str | None:

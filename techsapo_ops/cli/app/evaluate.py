@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 import typer
 from pydantic import ValidationError
@@ -28,6 +28,7 @@ from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.wallbounce.evaluation import OWN_REQUESTS
 from techsapo_ops.wallbounce.evaluation.cases import Case, read_cases
 from techsapo_ops.wallbounce.evaluation.saved import Attempt, Saved, read_saved, saving
 from techsapo_ops.wallbounce.evaluation.scores import Graded, compare, graded
@@ -174,7 +175,7 @@ class _Run:
 
     def _attempt(self, case: Case, digest: str, run: UUID) -> Attempt:
         body = {"prompt": case.question, "task_type": self.tier_of(case), "language": case.language}
-        reply = post(self._asked, _GENERATE, body, key=str(uuid5(run, digest)))
+        reply = self._post(body, uuid5(run, digest))
         try:
             attempt = Attempt.model_validate(
                 {
@@ -193,6 +194,10 @@ class _Run:
         rubric, cost = self._rubric(case, attempt, uuid5(run, f"{digest} rubric"))
         return attempt.model_copy(update={"rubric": rubric, "rubric_usd": cost})
 
+    def _post(self, body: dict[str, Any], key: UUID) -> dict[str, Any]:
+        request_id = f"{OWN_REQUESTS}{uuid4().hex}"
+        return post(self._asked, _GENERATE, body, key=str(key), request_id=request_id)
+
     def _rubric(self, case: Case, attempt: Attempt, key: UUID) -> tuple[bool | None, float]:
         """Whether the panel finds the rubric met, and what that cost; None where it says neither, or both."""
         # The answer can't know these words, so it can't say them in place of a grader.
@@ -209,7 +214,7 @@ class _Run:
         )
         body = {"prompt": prompt, "task_type": "basic", "language": "en"}
         try:
-            reply = post(self._asked, _GENERATE, body, key=str(key))
+            reply = self._post(body, key)
         except OpsError as error:  # the answer is paid for, and kept
             self._out.warn(msg("{id}: {reason}", id=case.id, reason=error.message))
             return None, 0.0

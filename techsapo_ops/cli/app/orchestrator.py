@@ -235,10 +235,13 @@ def _running(candidates: list[str], trust: Trust) -> str:
     )
 
 
-def post(asked: Orchestrator, path: str, body: Mapping[str, Any], *, key: str = "") -> dict[str, Any]:
+def post(
+    asked: Orchestrator, path: str, body: Mapping[str, Any], *, key: str = "", request_id: str = ""
+) -> dict[str, Any]:
     """The JSON that the orchestrator answers. Raises OpsError with what it said instead.
 
-    `key` is the Idempotency-Key of a question that an earlier command may have sent; default a new one.
+    `key` is the Idempotency-Key of a question that an earlier command may have sent; default a new one. The
+    orchestrator makes up the `request_id` where none is given.
 
     Where it gives no answer, or one that may pass, it is asked once more by the same Idempotency-Key, so that
     it is answered, and paid, once; not where half of the time is gone.
@@ -248,6 +251,7 @@ def post(asked: Orchestrator, path: str, body: Mapping[str, Any], *, key: str = 
         "Content-Type": "application/json",
         "Accept-Language": spoken_language(),  # of what it is refused with
         "Idempotency-Key": key or str(uuid.uuid4()),
+        **({"X-Request-ID": request_id} if request_id else {}),
         **asked.peer.headers,
     }
 
