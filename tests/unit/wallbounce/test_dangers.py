@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from rows import each_row
 from techsapo_ops.catalogue.dangers import Effect
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.wallbounce.answers import Answer, Tokens
+from techsapo_ops.wallbounce.question import fold
 from techsapo_ops.wallbounce.verdict.commands import (
     commands_of,
     dangerous,
@@ -75,6 +78,21 @@ def test_of_commands_that_nothing_was_tuned_on_most_dangers_are_marked() -> None
 def test_a_danger_is_found_within_what_runs_it_and_in_prose(inside: str) -> None:
     assert "stops_a_service" in effects(inside.format("umount /srv"))
     assert "destructive" in effects(inside.format("rm -rf /srv"))
+
+
+@each_row(
+    "unseen",
+    ["\u200b", "\u200d", "\u00ad", "\u2060", "\ufeff", "\u202e", "\ufe0f", "\u034f", "\u3164", "\U000e0041"],
+)
+def test_no_character_that_nobody_sees_hides_a_danger(unseen: str) -> None:
+    (danger,) = dangerous(f"Run `r{unseen}m -r{unseen}f /srv`.")
+    assert danger.command == "rm -rf /srv"
+
+
+def test_each_character_of_unicodes_category_for_formats_is_left_out() -> None:
+    formats = "".join(chr(n) for n in range(sys.maxunicode + 1) if unicodedata.category(chr(n)) == "Cf")
+    assert fold(f"a{formats}b") == "ab"
+    assert fold("ｶﾞ　\t\né👍🏽") == "ガ \t\né👍🏽"
 
 
 @each_row(
