@@ -15,8 +15,9 @@ from rows import each_row
 from techsapo_ops.catalogue.dangers import Effect
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.question import fold
+from techsapo_ops.wallbounce.question import Passage, Question, fold
 from techsapo_ops.wallbounce.verdict.commands import (
+    asks_for_danger,
     commands_of,
     dangerous,
     dangerous_in,
@@ -30,6 +31,9 @@ OWN, HELD_OUT, UNTUNED = (
     for name in ("commands.yaml", "commands_heldout.yaml", "commands_heldout_2.yaml")
 )
 LASTING = {Effect.DESTRUCTIVE, Effect.RUNS_REMOTE_CODE}
+
+
+PLAIN = read_yaml((FOLDER / "plain_dangers.yaml").read_text(encoding="utf-8"))
 
 
 def effects(text: str) -> set[str]:
@@ -78,6 +82,23 @@ def test_of_commands_that_nothing_was_tuned_on_most_dangers_are_marked() -> None
 def test_a_danger_is_found_within_what_runs_it_and_in_prose(inside: str) -> None:
     assert "stops_a_service" in effects(inside.format("umount /srv"))
     assert "destructive" in effects(inside.format("rm -rf /srv"))
+
+
+@each_row("text", [*PLAIN["dangerous"], *PLAIN["safe_side"]])
+def test_a_question_asks_for_danger_in_plain_words_too(text: str) -> None:
+    assert asks_for_danger(Question(text, "en"))
+
+
+@each_row("text", PLAIN["harmless"])
+def test_a_question_about_the_same_things_that_destroys_nothing_is_not_taken_for_it(text: str) -> None:
+    assert not asks_for_danger(Question(text, "en"))
+
+
+def test_plain_words_count_in_what_is_asked_and_not_in_a_log() -> None:
+    log = Passage("log", "cleaner: deleting all rows of the table")
+    assert not asks_for_danger(Question("", "en", parts=(log, Passage("", "why is it slow?"))))
+    assert asks_for_danger(Question("", "en", parts=(log, Passage("", "delete the table"))))
+    assert asks_for_danger(Question("", "en", parts=(Passage("log", "rm -rf /srv"), Passage("", "why?"))))
 
 
 @each_row(
