@@ -29,7 +29,8 @@ MONDAY = datetime(2026, 11, 30, 12, tzinfo=UTC)
 def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(feedback, "labelled", tuple)
     spec = SimpleNamespace(wallbounce=SimpleNamespace(calibration="calibration.json"))
-    return SimpleNamespace(spec=spec, layout=SimpleNamespace(spec_file=tmp_path / "techsapo.yaml"))
+    layout = SimpleNamespace(spec_file=tmp_path / "techsapo.yaml", config=tmp_path / "generated")
+    return SimpleNamespace(spec=spec, layout=layout)
 
 
 def test_ten_new_labels_are_named_on_mondays_alone(stack: Any) -> None:
@@ -45,6 +46,17 @@ def test_labels_that_the_weights_know_are_not_new(stack: Any, tmp_path: Path) ->
     ten: Any = labels(KNOWN, 10, "ten")
     (tmp_path / "calibration.json").write_text(dumps(learn(ten, MONDAY)), encoding="utf-8")
     assert feedback.proposal_line(stack, ten, MONDAY) is None
+
+
+def test_labels_are_new_where_the_weights_that_know_them_were_never_applied(
+    stack: Any, tmp_path: Path
+) -> None:
+    ten: Any = labels(KNOWN, 10, "ten")
+    app = tmp_path / "generated" / "app"
+    app.mkdir(parents=True)
+    (app / "techsapo.yaml").touch()
+    (tmp_path / "calibration.json").write_text(dumps(learn(ten, MONDAY)), encoding="utf-8")
+    assert "10 labels are new" in str(feedback.proposal_line(stack, ten, MONDAY))
 
 
 def test_nobody_is_asked_about_simulated_answers_nor_about_those_to_an_evaluation_s_questions() -> None:
