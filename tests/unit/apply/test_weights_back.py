@@ -71,7 +71,7 @@ class Killed(BaseException):
     """What ends a process without a chance to clean up."""
 
 
-@pytest.mark.parametrize("step", ["files", "prepare", "services", "read-back"])
+@pytest.mark.parametrize("step", ["files", "services"])
 def test_after_an_apply_of_weights_was_killed_up_completes_and_a_rollback_takes_the_file_along(
     project: MemoryProject, file: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
