@@ -24,6 +24,7 @@ from container_data import (
 from cryptography import x509
 from docker_lab import DockerLab, container_ids, docker, left_over
 from edges import Edge
+from guarded_redis import fetched
 from projects import Project
 from servers import next_second, wait_for
 
@@ -286,7 +287,16 @@ def test_the_metrics_of_a_job_reach_prometheus(lab: Project) -> None:
     )
 
 
-def test_down_leaves_nothing(lab: Project) -> None:
+def test_a_new_password_of_the_database_arrives_and_down_leaves_nothing(lab: Project) -> None:
+    lab.write(mysql={**lab.spec["mysql"], "password": "another \\ 'one' $x"})
+    lab.run("up", "--yes")
+
+    def audited() -> bool:
+        audit = json.loads(fetched(lab.spec["app"]["port"], "/api/v1/health"))["dependencies"]["audit"]
+        return audit["status"] in {"ok", "healthy", "up"} and audit["in_use"] != "sqlite"
+
+    wait_for(audited, what="the app on MariaDB with the new password")
+    lab.run("plan")
     lab.run("down", "--volumes", "--yes")
     assert [left_over(kind, PROJECT) for kind in ("container", "network", "volume")] == [[], [], []]
     assert scratch_containers(lab) == ""
