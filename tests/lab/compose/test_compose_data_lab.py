@@ -287,15 +287,18 @@ def test_the_metrics_of_a_job_reach_prometheus(lab: Project) -> None:
     )
 
 
-def test_a_new_password_of_the_database_arrives_and_down_leaves_nothing(lab: Project) -> None:
-    lab.write(mysql={**lab.spec["mysql"], "password": "another \\ 'one' $x"})
+def test_new_passwords_of_the_stores_arrive_and_down_leaves_nothing(lab: Project) -> None:
+    password = "another \\ 'one' $x"
+    lab.write(**{store: {**lab.spec[store], "password": password} for store in ("mysql", "redis")})
     lab.run("up", "--yes")
 
-    def audited() -> bool:
-        audit = json.loads(fetched(lab.spec["app"]["port"], "/api/v1/health"))["dependencies"]["audit"]
-        return audit["status"] in {"ok", "healthy", "up"} and audit["in_use"] != "sqlite"
+    def in_use() -> bool:
+        used = json.loads(fetched(lab.spec["app"]["port"], "/api/v1/health"))["dependencies"]
+        audit, cache = used["audit"], used["cache"]
+        well = audit["status"] in {"ok", "healthy", "up"} and cache["status"] == "healthy"
+        return well and audit["in_use"] != "sqlite" and cache["in_use"] == "redis"
 
-    wait_for(audited, what="the app on MariaDB with the new password")
+    wait_for(in_use, what="the app on MariaDB and Redis with the new password")
     lab.run("plan")
     lab.run("down", "--volumes", "--yes")
     assert [left_over(kind, PROJECT) for kind in ("container", "network", "volume")] == [[], [], []]

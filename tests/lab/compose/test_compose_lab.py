@@ -41,8 +41,8 @@ def stack(lab_images: DockerLab) -> Iterator[Project]:
     spec["redis"]["password"] = SECRETS[0]
     spec["mysql"]["password"] = SECRETS[1]
     spec["providers"] = {
-        "sim-a": {"kind": "simulated"},
-        "sim-b": {"kind": "simulated"},
+        "sim-a": {"kind": "simulated", "latency": "100ms"},
+        "sim-b": {"kind": "simulated", "latency": "100ms"},
     }
     spec["notifications"] = notified(
         {
@@ -66,6 +66,7 @@ def all_well() -> bool:
 def wait_healthy(stack: Project) -> list[dict[str, Any]]:
     """Wait until `techsapo health` says healthy, every target scraped; its probes."""
     said: dict[str, Any] = {}
+    wait_for(lambda: {each["value"][1] for each in stack.query("up")} == {"1"}, what="every target scraped")
 
     def healthy() -> bool:
         said.update(stack.health())

@@ -15,6 +15,8 @@ from projects import Project, only_redis, project, small_spec
 from servers import tcp_open, wait_for
 from terminal import typed
 
+from techsapo_ops.adapters.textfile import read_textfile
+
 pytestmark = pytest.mark.lab
 
 
@@ -30,6 +32,16 @@ def stack() -> Iterator[Project]:
         made.run("up")
         del made.environment["OPENAI_API_KEY"]
         yield made
+
+
+def heartbeat(made: Project) -> float:
+    return max((s.value for s in read_textfile(made.layout.textfiles, "scheduler")), default=0.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def first_heartbeat(stack: Project) -> float:
+    """Noted at the start, as the next one comes within a quarter of a minute."""
+    return heartbeat(stack)
 
 
 def test_a_service_has_a_path_and_no_key_of_the_shell(stack: Project) -> None:
@@ -78,6 +90,15 @@ def test_status_reads_every_part_and_ends_as_health_does(stack: Project) -> None
     assert code == 0
     assert "services       5 of 5 running" in screen
     assert "no backup has been restored as a test yet" in screen
+
+
+def test_the_scheduler_is_a_service_like_the_others_and_tells_again_and_again_that_it_is_alive(
+    stack: Project, first_heartbeat: float
+) -> None:
+    assert "is due" in stack.run("logs", "scheduler").stdout
+    (found,) = [p for p in stack.health()["probes"] if p["name"] == "scheduler"]
+    assert found["status"] == "healthy"
+    wait_for(lambda: heartbeat(stack) > first_heartbeat, what="the next heartbeat")
 
 
 def test_up_after_a_killed_supervisor_starts_all_anew_but_what_was_stopped_until_start(
