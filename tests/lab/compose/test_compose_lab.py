@@ -302,6 +302,13 @@ def test_exec_logs_in_inside_the_containers(stack: Project) -> None:
     stack.run("exec", "app-2", "sh", "-c", "exit 7", code=7)
 
 
+def test_status_reads_every_part(stack: Project) -> None:
+    # Prometheus still looks for what is back: whether each probe is well at this moment is not asked here.
+    told = json.loads(stack.popen("status", "--json", "--timeout", "60").communicate(timeout=90)[0])
+    assert told["unread"] == {}
+    assert told["drift"]["findings"] == []
+
+
 def test_an_app_image_that_nothing_needs_any_more_is_removed_and_no_other(stack: Project) -> None:
     containers = container_ids(PROJECT)
     old, foreign = f"techsapo/app:old-{os.getpid()}", f"techsapo-lab-own:{os.getpid()}"
@@ -342,11 +349,7 @@ def test_the_checks_run_inside_the_images_where_the_host_has_docker_alone(
         del stack.environment["PATH"]
 
 
-def test_status_reads_every_part_and_down_leaves_nothing(stack: Project) -> None:
-    # Prometheus still looks for what is back: whether each probe is well at this moment is not asked here.
-    told = json.loads(stack.popen("status", "--json", "--timeout", "60").communicate(timeout=90)[0])
-    assert told["unread"] == {}
-    assert told["drift"]["findings"] == []
+def test_down_leaves_nothing(stack: Project) -> None:
     stack.run("down", "--volumes", "--yes")
     assert [left_over(kind, PROJECT) for kind in ("container", "network", "volume")] == [[], [], []]
     listed = json.loads(stack.run("ps", "--json").stdout)
