@@ -31,7 +31,7 @@ def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int,
     """A project on the embedded floor after `up`: its folder, the app's port, what `up` said."""
     project = tmp_path_factory.mktemp("floor")
     port = free_port()
-    (project / "techsapo.yaml").write_text(f"project: floor\napp: {{port: {port}}}\n")
+    (project / "techsapo.yaml").write_text(f"project: floor\napp: {{port: {port}, drain: 0s}}\n")
     try:
         done = techsapo(project, "up", "--yes")
         assert done.returncode == 0, done.stdout + done.stderr

@@ -1,7 +1,8 @@
-"""Runs commands as another user, each in a process of its own. A program: `python as_another.py UID`.
+"""Runs commands as other users, each in a process of its own. A program: `python as_another.py`.
 
-It reads a JSON array of {"words", "folder", "environment"} and prints one of {"code", "out", "err"}. Before
-rights are dropped all modules are loaded: the Python of a test machine may stand where nobody else may read.
+Each line that it reads is a JSON object {"uid", "folder", "words"}, with a list of commands in "words", and
+gets a line with an array of {"code", "out", "err"}. Before rights are dropped all modules are loaded: the
+Python of a test machine may stand where nobody else may read.
 """
 
 from __future__ import annotations
@@ -52,18 +53,18 @@ def _load() -> None:
                 import_module(name)
 
 
-def _run(case: dict[str, Any], uid: int) -> dict[str, Any]:
+def _run(words: list[str], folder: str, uid: int) -> dict[str, Any]:
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = os.fork()
         if child == 0:
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(out.fileno(), 1)
             os.dup2(err.fileno(), 2)
-            os.chdir(case["folder"])
+            os.chdir(folder)
             os.setgroups([])
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
-            os.environ.update(case.get("environment", {}))
-            sys.argv = ["techsapo", *case["words"]]
+            sys.argv = ["techsapo", *words]
             signal.alarm(_SECONDS)
             code = 70
             try:
@@ -86,4 +87,7 @@ def _run(case: dict[str, Any], uid: int) -> dict[str, Any]:
 if __name__ == "__main__":
     _load()
     gc.freeze()  # the children share it as it is
-    print(json.dumps([_run(case, int(sys.argv[1])) for case in json.load(sys.stdin)]))
+    for line in sys.stdin:
+        asked = json.loads(line)
+        said = [_run(words, asked["folder"], asked["uid"]) for words in asked["words"]]
+        print(json.dumps(said), flush=True)

@@ -23,7 +23,7 @@ def get(url: str, stop: threading.Event, counts: Counter[str]) -> None:
                 counts[str(answer.status)] += 1
         except (OSError, urllib.error.HTTPError) as error:
             counts[f"failed: {error}"] += 1
-        stop.wait(0.005)
+        stop.wait(0.02)
 
 
 def both_answer(stack: Project) -> bool:

@@ -208,7 +208,7 @@ class Installed:
 def installed_copy(folder: Path, source: Path = Path(techsapo_ops.__file__).parents[1]) -> Installed:
     """Install the checkout `source` below `folder`, with a Python environment that has our dependencies."""
     for name in ("techsapo_ops", "templates"):
-        shutil.copytree(source / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(source / name, folder / name)
     (folder / ".ci").mkdir()
     shutil.copy(source / ".ci/requirements.lock", folder / ".ci")
     venv.create(folder / "venv", symlinks=True)

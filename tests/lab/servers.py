@@ -173,7 +173,7 @@ def redis(directory: Path, *, port: int | None = None, password: str | None = No
 
 
 @cache
-def _empty_database() -> Path:
+def empty_database() -> Path:
     """What mariadb-install-db makes, once for this process: it takes seconds, a copy takes tenths of one."""
     folder = Path(tempfile.mkdtemp(prefix="techsapo-lab-mariadb-"))
     atexit.register(shutil.rmtree, folder)
@@ -196,7 +196,7 @@ def mariadb(
     data = directory / "data"
     if not data.exists():
         directory.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(_empty_database(), data)
+        shutil.copytree(empty_database(), data)
     init = directory / "init.sql"
     init.write_text(
         f"CREATE USER IF NOT EXISTS 'root'@'127.0.0.1' IDENTIFIED BY '{password}';\n"

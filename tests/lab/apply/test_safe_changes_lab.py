@@ -27,10 +27,8 @@ def stack() -> Iterator[Project]:
         engine="native", nginx={"enabled": True, "listen": free_port(), "tls_listen": free_port()}
     )
     spec["monitoring"]["prometheus"] |= {"scrape_interval": "1s"}
+    spec["monitoring"]["alerts"] = {"MemoryHigh": {"threshold": 77, "for": "90s"}}
     with project(spec, name="監視 プロジェクト") as made:
-        made.run("up")
-        alerts = {"MemoryHigh": {"threshold": 77, "for": "90s"}}
-        made.write(monitoring={**made.spec["monitoring"], "alerts": alerts})
         made.run("up")
         yield made
 

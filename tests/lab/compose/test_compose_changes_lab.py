@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from docker_lab import DockerLab, container_ids, docker, docker_project, left_over
+from guarded_redis import fetched
 from killed import POINTS, change_redis, killed_at
 from monitoring_login import status
 from projects import Project, small_spec
@@ -153,6 +154,28 @@ def test_drift_sees_what_was_stopped_paused_made_anew_or_is_strange_and_up_mends
     assert stack.findings(code=0) == {}
 
 
+def test_up_starts_what_docker_kill_has_ended_and_not_what_was_stopped_nor_for_what_needs_it(
+    stack: Project,
+) -> None:
+    said = stack.run("stop", "redis").stderr
+    assert "what was stopped keep running: " in said
+    before = container_ids(PROJECT)
+    docker("kill", *(container for name, container in before.items() if name != "redis"))
+    assert {s["state"] for s in json.loads(stack.run("ps", "--json").stdout)["services"]} == {"stopped"}
+    assert "no container of this stack is running" in stack.run("ps").stderr
+    docker("rm", before["nginx"])
+    stack.run("up", "--yes")
+    after = container_ids(PROJECT)
+    assert {name for name in after if after[name] != before[name]} == {"nginx"}, "the others with their data"
+    found = {s["service"]: s for s in json.loads(stack.run("ps", "--json").stdout)["services"]}
+    assert found["redis"]["state"] == "stopped"
+    assert found["redis"]["stopped"]["by"]
+    assert {s["state"] for name, s in found.items() if name != "redis"} <= {"running", "starting"}
+    assert "redis: stopped by " in stack.run("ps").stderr
+    stack.run("start", "redis")
+    assert stack.findings(code=0) == {}
+
+
 def in_redis() -> str:
     """The redis.conf that the running container sees."""
     container = container_ids(PROJECT)["redis"]
@@ -180,7 +203,7 @@ def test_an_up_that_was_killed_is_completed_by_the_next_one_also_if_that_is_kill
     assert container_ids(PROJECT)["app"] == app, "what did not change was not touched"
 
 
-def test_an_up_that_was_killed_is_undone_by_rollback_and_down_leaves_nothing(stack: Project) -> None:
+def test_an_up_that_was_killed_is_undone_by_rollback(stack: Project) -> None:
     before, good = written(stack), stack.applies()[-1]
     change_redis(stack)
     killed_at(stack, "services", "up")
@@ -189,5 +212,31 @@ def test_an_up_that_was_killed_is_undone_by_rollback_and_down_leaves_nothing(sta
     assert done["to"] == good.id
     assert in_redis() == written(stack) == before
     assert stack.findings(code=0) == {}
+
+
+def test_the_generated_files_run_with_plain_docker_compose_and_up_takes_that_over(stack: Project) -> None:
+    """`up` made the passwords and keys."""
+    assert "redis" in stack.run("down").stderr
+    assert left_over("container", PROJECT) == left_over("network", PROJECT) == []
+    assert left_over("volume", PROJECT), "without --volumes the data stays"
+    for file in ("docker-compose.monitoring.yml", "production/docker-compose.prod.yml"):
+        path = stack.state / "generated/docker" / file
+        docker("compose", "-f", str(path), "up", "-d", "--wait", "--no-build", "--pull", "never", timeout=200)
+    wait_for(lambda: cached(stack), what="the app on Redis")
+    mark = change_redis(stack)
+    stack.run("up", "--yes")
+    assert mark in in_redis()
+    stack.run("plan")
+    wait_for(lambda: cached(stack), what="the app on Redis")
     stack.run("down", "--volumes", "--yes")
     assert [left_over(kind, PROJECT) for kind in ("container", "network", "volume")] == [[], [], []]
+
+
+def cached(stack: Project) -> bool:
+    """Whether the app says that its cache is Redis, and that this is well."""
+    try:
+        told = json.loads(fetched(stack.spec["app"]["port"], "/api/v1/health"))
+    except OSError:
+        return False
+    cache = told["dependencies"]["cache"]
+    return (cache["status"], cache["in_use"]) == ("healthy", "redis")

@@ -24,6 +24,7 @@ from container_data import (
 from cryptography import x509
 from docker_lab import DockerLab, container_ids, docker, left_over
 from edges import Edge
+from guarded_redis import fetched
 from projects import Project
 from servers import next_second, wait_for
 
@@ -286,7 +287,19 @@ def test_the_metrics_of_a_job_reach_prometheus(lab: Project) -> None:
     )
 
 
-def test_down_leaves_nothing(lab: Project) -> None:
+def test_new_passwords_of_the_stores_arrive_and_down_leaves_nothing(lab: Project) -> None:
+    password = "another \\ 'one' $x"
+    lab.write(**{store: {**lab.spec[store], "password": password} for store in ("mysql", "redis")})
+    lab.run("up", "--yes")
+
+    def in_use() -> bool:
+        used = json.loads(fetched(lab.spec["app"]["port"], "/api/v1/health"))["dependencies"]
+        audit, cache = used["audit"], used["cache"]
+        well = audit["status"] in {"ok", "healthy", "up"} and cache["status"] == "healthy"
+        return well and audit["in_use"] != "sqlite" and cache["in_use"] == "redis"
+
+    wait_for(in_use, what="the app on MariaDB and Redis with the new password")
+    lab.run("plan")
     lab.run("down", "--volumes", "--yes")
     assert [left_over(kind, PROJECT) for kind in ("container", "network", "volume")] == [[], [], []]
     assert scratch_containers(lab) == ""

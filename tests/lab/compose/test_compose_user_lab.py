@@ -1,4 +1,7 @@
-"""A caller who is not root, but may use Docker: a stack with secrets, its jobs, and its log in a volume."""
+"""A caller who is not root, but may use Docker: a stack with secrets, a Redis with TLS and jobs.
+
+Accounts of Redis are turned on while it runs.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +9,28 @@ import grp
 import json
 import os
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 
 import pytest
 from container_data import grafana_logins, grafana_stand_in
 from docker_lab import DockerLab, container_ids, docker, docker_project, left_over
-from projects import Project, another_user, only_redis
+from guarded_redis import APP, EXPORTER, OPERATOR, fetched, guarded_spec
+from projects import Project, another_user
 from servers import free_port, wait_for
+
+from techsapo_ops.services.redis.accounts import password_file
 
 pytestmark = pytest.mark.lab
 
 PROJECT = f"lab-user-{os.getpid()}"
 UID = 64321
+PASSWORD = "planted-redis-secret"
+TLS = ("--tls", "--cacert", "/etc/techsapo/redis-ca/ca.pem")
 
 
 @pytest.fixture(scope="module")
 def stack(lab_images: DockerLab) -> Iterator[Project]:
-    spec = only_redis(project=PROJECT, nginx={"enabled": False})
-    spec["redis"]["password"] = "planted-redis-secret"
-    spec["monitoring"]["grafana"] = {"port": free_port()}
-    spec["images"] = {"grafana": grafana_stand_in(lab_images)}
+    spec = {**guarded_spec(password=PASSWORD, tls=True), "project": PROJECT}
     spec["backup"] = {"offsite": {"restic": "遠く far", "password": "restic's own"}}
     spec["investigate"] = {}
     with docker_project(lab_images, spec, "利用者 one") as made:
@@ -43,20 +47,63 @@ def owners(stack: Project) -> set[int]:
     return {path.stat().st_uid for path in stack.state.rglob("*")}
 
 
-def test_the_state_is_the_callers_and_each_service_reads_the_secret_that_is_its_own(stack: Project) -> None:
+def cached(stack: Project) -> bool:
+    """Whether the app is logged in to Redis, with the secret that it alone reads."""
+    cache = json.loads(fetched(stack.spec["app"]["port"], "/api/v1/health"))["dependencies"]["cache"]
+    return (cache["status"], cache["in_use"]) == ("healthy", "redis")
+
+
+def said(made: Project, account: str | None, *words: str, tls: bool = True) -> str:
+    """What redis-cli prints in the container of Redis, logged in as `account` or by the spec's password."""
+    password = password_file(made.layout, account).read_text() if account else PASSWORD
+    login = ("--user", account) if account else ()
+    argv = ("exec", "-e", "REDISCLI_AUTH", container_ids(PROJECT)["redis"], "redis-cli", *login)
+    environment = {**os.environ, "REDISCLI_AUTH": password}
+    done = docker(*argv, *(TLS if tls else ()), *words, env=environment, check=False)
+    return (done.stdout + done.stderr).strip()
+
+
+def well(made: Project) -> None:
+    """The app uses Redis, the exporter reads it, and all probes pass, Docker's own too."""
+    wait_for(lambda: cached(made), what="the app logged in to Redis")
+    ask = "import urllib.request as r; print(r.urlopen('http://redis-exporter:9121/metrics').read().decode())"
+    assert "\nredis_up 1\n" in docker("exec", container_ids(PROJECT)["app"], "python", "-c", ask).stdout
+    state = ("inspect", "--format", "{{.State.Health.Status}}", container_ids(PROJECT)["redis"])
+    wait_for(lambda: docker(*state).stdout.strip() == "healthy", timeout=60, what="Docker's health check")
+    assert {p["status"] for p in made.health()["probes"] if p["name"] not in {"disk", "jobs"}} == {"healthy"}
+    made.run("plan")
+
+
+def test_the_state_is_the_callers(stack: Project) -> None:
     assert owners(stack) == {UID}
-
-    def cached() -> bool:
-        url = f"http://127.0.0.1:{stack.spec['app']['port']}/api/v1/health"
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            cache = json.load(answer)["dependencies"]["cache"]
-        return (cache["status"], cache["in_use"]) == ("healthy", "redis")
-
-    wait_for(cached, what="the app logged in to Redis with the secret that it alone reads")
+    wait_for(lambda: cached(stack), what="the app logged in to Redis")
     assert stack.findings(code=0) == {}
-    stack.write(redis={**stack.spec["redis"], "password": "another"})
-    stack.run("up", "--yes", timeout=100)
-    wait_for(cached, what="the app with the new secret")
+
+
+def test_accounts_are_turned_on_without_a_loss_of_data(stack: Project) -> None:
+    assert said(stack, None, "set", "mine", "kept") == "OK"
+    assert "kept" not in said(stack, None, "get", "mine", tls=False)
+    stack.write(redis={"port": stack.spec["redis"]["port"], "tls": True, "accounts": True})
+    stack.run("up", "--yes", timeout=200)
+    assert "NOAUTH" in said(stack, None, "get", "mine")
+    assert said(stack, OPERATOR, "get", "mine") == "kept"
+    users = {word for word in said(stack, OPERATOR, "client", "list").split() if word.startswith("user=")}
+    assert users <= {f"user={name}" for name in (APP, EXPORTER, OPERATOR)}
+    well(stack)
+
+
+def test_each_container_has_its_own_password_no_key_and_inspect_shows_none(stack: Project) -> None:
+    passwords = {name: password_file(stack.layout, name).read_text() for name in (APP, EXPORTER, OPERATOR)}
+    containers = container_ids(PROJECT)
+    inspected = "".join(docker("inspect", containers[name]).stdout for name in containers)
+    assert not [name for name, password in passwords.items() if password in inspected]
+    here = "cat /run/secrets/* /etc/techsapo/redis-accounts/* 2>/dev/null || true"
+    readable = docker("exec", containers["app"], "sh", "-c", here).stdout
+    assert [name for name, password in passwords.items() if password in readable] == [APP]
+    readable = docker("exec", containers["redis"], "sh", "-c", here).stdout
+    assert not [name for name, password in passwords.items() if password in readable]
+    assert docker("exec", containers["app"], "ls", "/etc/techsapo/redis-ca").stdout.split() == ["ca.pem"]
+    assert "redis-tls" not in docker("exec", containers["app"], "ls", "/etc/techsapo").stdout
 
 
 def test_a_job_works_as_the_caller_and_goes_off_site(stack: Project) -> None:
@@ -81,7 +128,13 @@ def test_the_app_alone_reads_what_it_can_not_see_of_its_stack(stack: Project) ->
 
 
 @pytest.mark.nightly
-def test_grafanas_database_goes_off_site_out_of_its_volume_and_comes_back_by_name(stack: Project) -> None:
+def test_grafanas_database_goes_off_site_out_of_its_volume_and_comes_back_by_name(
+    stack: Project, lab_images: DockerLab
+) -> None:
+    monitoring = {**stack.spec["monitoring"], "grafana": {"port": free_port()}}
+    images = {**stack.spec["images"], "grafana": grafana_stand_in(lab_images)}
+    stack.write(monitoring=monitoring, images=images)
+    stack.run("up", "--yes", timeout=200)
     assert "Grafana has no database yet" in stack.run("backup", "--only", "grafana", code=1).stderr
     users = "CREATE TABLE user (id INTEGER PRIMARY KEY, login TEXT); INSERT INTO user (login) VALUES ('one');"
     assert grafana_logins(stack, users) == ["one"]

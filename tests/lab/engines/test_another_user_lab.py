@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,16 +72,27 @@ def words_of(case: dict[str, Any]) -> list[str]:
     return [*case["command"].split(), *case.get("words", [])]
 
 
-def as_user(uid: int, folder: Path, cases: list[list[str]]) -> list[dict[str, Any]]:
-    """What `techsapo` says to each of `cases`, run as the user `uid` in `folder`."""
-    given = json.dumps([{"words": words, "folder": str(folder)} for words in cases])
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).parents[1] / "as_another.py"), str(uid)],
-        input=given, capture_output=True, text=True, check=True, timeout=600,
+AsUser = Callable[[int, Path, list[list[str]]], list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def as_user() -> Iterator[AsUser]:
+    """What `techsapo` says to each of some commands, run as the user with a uid in a folder."""
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).parents[1] / "as_another.py")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         env={**os.environ, "NO_COLOR": "1", "HOME": "/nonexistent"},
     )  # fmt: skip
-    said: list[dict[str, Any]] = json.loads(done.stdout)
-    return said
+
+    def run(uid: int, folder: Path, words: list[list[str]]) -> list[dict[str, Any]]:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        print(json.dumps({"uid": uid, "folder": str(folder), "words": words}), file=process.stdin, flush=True)
+        said: list[dict[str, Any]] = json.loads(process.stdout.readline())
+        return said
+
+    with process:
+        yield run
 
 
 def files(folder: Path) -> dict[str, tuple[int, int, int]]:
@@ -127,7 +138,7 @@ def folder() -> Iterator[Path]:
 
 
 @each_row("readable", ["as it is", "not the ledger", "not the spec"])
-def test_another_user_gets_an_error_that_says_as_whom(stack: Project, readable: str) -> None:
+def test_another_user_gets_an_error_that_says_as_whom(stack: Project, as_user: AsUser, readable: str) -> None:
     """Also on a stack of which only some files may be read."""
     copy = stack.directory.parent / readable.replace(" ", "-")
     shutil.copytree(stack.directory, copy, ignore=shutil.ignore_patterns("*.sock"))
@@ -144,7 +155,7 @@ def test_another_user_gets_an_error_that_says_as_whom(stack: Project, readable: 
     assert files(copy) == before
 
 
-def test_what_cannot_be_read_is_not_nothing(stack: Project) -> None:
+def test_what_cannot_be_read_is_not_nothing(stack: Project, as_user: AsUser) -> None:
     told = as_user(NOBODY, stack.directory, [["answers", "costs"], ["answers", "costs", "--json"]])
     for said in told:
         assert (said["code"], said["out"]) == (1, "")
@@ -152,7 +163,7 @@ def test_what_cannot_be_read_is_not_nothing(stack: Project) -> None:
         assert "try: run it as root: `sudo techsapo answers costs" in said["err"]
 
 
-def test_the_owner_is_named_who_is_not_root(folder: Path) -> None:
+def test_the_owner_is_named_who_is_not_root(folder: Path, as_user: AsUser) -> None:
     """With sudo -u; what is one's own is no other user's."""
     owner = pwd.getpwnam("daemon")
     (folder / "techsapo.yaml").write_text("project: theirs\nengine: native\n", encoding="utf-8")
@@ -170,7 +181,9 @@ def test_the_owner_is_named_who_is_not_root(folder: Path) -> None:
     assert "you own this file or folder: check its permissions" in said["err"], said["err"]
 
 
-def test_keys_of_a_stack_that_never_ran_are_listed_without_a_folder_for_them(folder: Path) -> None:
+def test_keys_of_a_stack_that_never_ran_are_listed_without_a_folder_for_them(
+    folder: Path, as_user: AsUser
+) -> None:
     (folder / "techsapo.yaml").write_text("project: none\nengine: native\n", encoding="utf-8")
     (said,) = as_user(NOBODY, folder, [["keys", "list"]])
     assert (said["code"], said["err"].splitlines()[0]) == (0, "There are no API keys.")

@@ -223,13 +223,6 @@ def test_a_throwaway_copy_has_what_was_put_into_it_and_leaves_nothing(running: B
     assert not made.directory.exists()
 
 
-def test_what_is_no_longer_wanted_is_removed(running: Bench) -> None:
-    desired = running.wanted()
-    planned = running.bring(desired.only({"redis"}))
-    assert changes(planned) == [(Action.REMOVE, "app")]
-    assert running.states() == {"redis": True}
-
-
 def test_logs_are_by_name_or_kind_and_an_unknown_one_is_an_error(running: Bench) -> None:
     assert running.engine.log_names([]) == ["redis", "app"]
     assert {line.service for line in running.engine.logs(["redis"], lines=None)} == {"redis"}
@@ -248,7 +241,12 @@ def test_stopping_ends_everything_in_reverse_and_keeps_the_data(running: Bench) 
     assert (observed.running, dict(observed.services)) == (False, {})
     assert (running.stack.layout.data / "redis").is_dir()
     assert running.engine.stop() == ()
-    running.bring(running.wanted())
-    running.engine.stop(remove_data=True)
+
+
+def test_what_is_no_longer_wanted_is_removed_and_in_the_end_all_of_its_data(running: Bench) -> None:
+    planned = running.bring(running.wanted().only({"redis"}))
+    assert changes(planned) == [(Action.REMOVE, "app")]
+    assert running.states() == {"redis": True}
+    assert running.engine.stop(remove_data=True) == ("redis",)
     assert not running.stack.layout.data.exists()
     assert running.stack.layout.state.is_dir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -177,15 +178,7 @@ def test_mariadb_starts_from_the_generated_my_cnf_in_a_hostile_and_deep_folder(t
     port = free_port()
     where, found = generated(spec(mysql={"port": port}), tmp_path / ("深い" * 20) / HOSTILE_FOLDER)
     program = found["mysql"]
-    program.directory.rmdir()
-    subprocess.run(
-        [
-            binary("mariadb-install-db"), "--no-defaults", "--datadir=./mysql", "--skip-test-db",
-            "--auth-root-authentication-method=normal", *(["--user=root"] if os.geteuid() == 0 else []),
-        ],
-        cwd=program.directory.parent, env={**os.environ, "TMPDIR": str(program.directory.parent)},
-        check=True, capture_output=True,
-    )  # fmt: skip
+    shutil.copytree(servers.empty_database(), program.directory, dirs_exist_ok=True)
     where.layout.mysql_init.write_text("CREATE DATABASE IF NOT EXISTS made_by_init;\n")
     program.directory.with_name("mysql-tmp").mkdir()
     with running(program.argv, tmp_path, port, lambda: tcp_open(port)) as server:

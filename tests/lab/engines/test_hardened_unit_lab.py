@@ -38,7 +38,7 @@ def stack() -> Iterator[Project]:
     """A stack of every kind that this host has, brought up under the restrictions of its own unit."""
     spec = small_spec(mysql={"port": free_port()})
     spec["nginx"]["enabled"] = True
-    spec["app"]["instances"] = [{"port": free_port()}, {"port": free_port()}]
+    spec["monitoring"]["prometheus"]["scrape_interval"] = "1s"
     spec["monitoring"]["exporters"] = {name: free_port() for name in spec["monitoring"]["exporters"]}
     with project(spec) as made:
         made.run("config", "generate")
@@ -57,8 +57,10 @@ def test_the_unit_exposes_little_by_systemd_s_own_measure(stack: Project) -> Non
 
 
 def test_every_kind_of_service_is_well_under_the_restrictions(stack: Project) -> None:
-    stack.well()
-    assert len({probe["name"] for probe in stack.health()["probes"]}) >= 10
+    replace(stack, launcher=()).well()  # under the restrictions one Python takes a second to start
+    health = stack.health()
+    assert health["status"] == "healthy"
+    assert len({probe["name"] for probe in health["probes"]}) >= 10
 
 
 def test_backups_and_their_proof_work_under_the_restrictions(stack: Project) -> None:

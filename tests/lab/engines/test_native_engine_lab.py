@@ -8,41 +8,47 @@ import shutil
 import signal
 import socket
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
 from projects import Project, only_redis, project, small_spec
-from servers import free_port, tcp_open, wait_for
+from servers import tcp_open, wait_for
 from terminal import typed
+
+from techsapo_ops.adapters.textfile import read_textfile
 
 pytestmark = pytest.mark.lab
 
 
+NAME = "監視 スタック の とても 長い プロジェクト フォルダ " + "x" * 40
+
+
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Project]:
-    with project(small_spec()) as made:
+    spec = small_spec()
+    spec["monitoring"]["prometheus"]["scrape_interval"] = "1s"
+    with project(spec, NAME) as made:
+        made.environment["OPENAI_API_KEY"] = "sk-of-the-shell"
         made.run("up")
+        del made.environment["OPENAI_API_KEY"]
         yield made
 
 
-def test_a_killed_supervisor_takes_its_services_along_and_up_starts_all_anew_without_a_key_of_the_shell(
-    stack: Project,
-) -> None:
-    before = stack.pids()
-    stack.supervisor().kill()
-    wait_for(lambda: not stack.members(), what="services ended with their supervisor")
-    assert {s.state for s in stack.services().values()} == {"stopped"}
-    stack.environment["OPENAI_API_KEY"] = "sk-of-the-shell"
-    try:
-        stack.run("up")
-    finally:
-        del stack.environment["OPENAI_API_KEY"]
-    after = stack.pids()
-    assert set(after) == set(before)
-    assert not set(after.values()) & set(before.values())
-    assert len(stack.members()) == len(after) + 2, "the supervisor, housekeeping and one process a service"
-    environment = psutil.Process(after["app"]).environ()
+def heartbeat(made: Project) -> float:
+    return max((s.value for s in read_textfile(made.layout.textfiles, "scheduler")), default=0.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def first_heartbeat(stack: Project) -> float:
+    """Noted at the start, as the next one comes within a quarter of a minute."""
+    return heartbeat(stack)
+
+
+def test_a_service_has_a_path_and_no_key_of_the_shell(stack: Project) -> None:
+    assert len(stack.members()) == len(stack.pids()) + 2, (
+        "the supervisor, housekeeping and one process a service"
+    )
+    environment = psutil.Process(stack.pids()["app"]).environ()
     assert ("OPENAI_API_KEY" in environment, "PATH" in environment) == (False, True)
 
 
@@ -86,7 +92,18 @@ def test_status_reads_every_part_and_ends_as_health_does(stack: Project) -> None
     assert "no backup has been restored as a test yet" in screen
 
 
-def test_a_stopped_service_stays_so_over_up_and_a_dead_supervisor_until_start(stack: Project) -> None:
+def test_the_scheduler_is_a_service_like_the_others_and_tells_again_and_again_that_it_is_alive(
+    stack: Project, first_heartbeat: float
+) -> None:
+    assert "is due" in stack.run("logs", "scheduler").stdout
+    (found,) = [p for p in stack.health()["probes"] if p["name"] == "scheduler"]
+    assert found["status"] == "healthy"
+    wait_for(lambda: heartbeat(stack) > first_heartbeat, what="the next heartbeat")
+
+
+def test_up_after_a_killed_supervisor_starts_all_anew_but_what_was_stopped_until_start(
+    stack: Project,
+) -> None:
     before = stack.pids()
     said = stack.run("stop", "redis").stderr
     assert "keep running: app" in said
@@ -102,12 +119,15 @@ def test_a_stopped_service_stays_so_over_up_and_a_dead_supervisor_until_start(st
     assert listed["redis"]["stopped"]["by"]
     stack.supervisor().kill()
     wait_for(lambda: not stack.members(), what="services ended with their supervisor")
+    assert {s.state for s in stack.services().values()} == {"stopped"}
     stack.run("up")
     assert stack.services()["redis"].state == "stopped"
     assert "redis was stopped by " in stack.run("restart", "redis", code=1).stderr
     assert {p["name"]: p["hint"] for p in stack.health()["probes"]}["redis"] == "`techsapo start redis`"
     stack.run("start")
-    assert stack.pids().keys() == before.keys()
+    after = stack.pids()
+    assert after.keys() == before.keys()
+    assert not set(after.values()) & set(before.values())
     assert tcp_open(stack.spec["redis"]["port"])
     assert "no service is stopped" in stack.run("start").stderr
     stack.well()
@@ -143,8 +163,7 @@ def test_a_port_of_someone_else_is_named_with_its_holder() -> None:
 
 def test_a_service_that_keeps_ending_is_told_with_its_last_lines() -> None:
     with project(only_redis()) as made:
-        made.run("up")
-        made.run("down")
+        (made.state / "data" / "redis").mkdir(parents=True)
         (made.state / "data" / "redis" / "dump.rdb").write_bytes(b"not a dump at all")
         failed = made.run("up", code=1)
         assert "redis did not become ready" in failed.stderr
@@ -161,21 +180,14 @@ def test_a_service_that_keeps_ending_is_told_with_its_last_lines() -> None:
         assert not (made.state / "data").exists()
 
 
-def test_two_projects_with_blanks_and_japanese_in_long_paths_run_side_by_side() -> None:
-    name = "監視 スタック の とても 長い プロジェクト フォルダ " + "x" * 40
-    with project(only_redis(), name) as first, project(only_redis(), name) as second:
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda each: each.run("up"), (first, second)))
-        running = second.pids()
-        first.run("down")
-        first.assert_gone()
-        assert second.pids() == running
-        assert "up to date" in second.run("up").stderr
-
-
-def test_down_ends_a_stack_whose_state_directory_was_deleted() -> None:
-    with project(only_redis(redis={"enabled": False, "port": free_port()})) as made:
-        made.run("up")
-        shutil.rmtree(made.state)
-        made.run("down")
-        made.assert_gone()
+def test_two_projects_with_blanks_and_japanese_in_long_paths_run_side_by_side(stack: Project) -> None:
+    running = stack.pids()
+    with project(only_redis(), NAME) as another:
+        another.run("up")
+        assert stack.pids() == running
+        assert "up to date" in stack.run("up").stderr
+        shutil.rmtree(another.state)
+        another.run("down")
+        another.assert_gone()
+    assert stack.pids() == running, "`down` without a state directory ends its own services alone"
+    assert "up to date" in stack.run("up").stderr

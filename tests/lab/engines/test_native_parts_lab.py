@@ -116,7 +116,20 @@ def test_a_killed_nginx_master_heals_although_its_workers_keep_the_port(stack: P
     assert "up to date" in stack.run("up").stderr
 
 
-def test_a_scratch_redis_and_mariadb_have_passwords_and_are_gone_afterwards(stack: Project) -> None:
+@pytest.fixture
+def temporary_table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """One of another MariaDB in the folder for temporary files."""
+    with tempfile.TemporaryDirectory() as shared:
+        Path(shared).chmod(0o777)
+        table = Path(shared) / "#sql-temptable-1a2b-3-0.MAD"
+        table.touch()
+        monkeypatch.setenv("TMPDIR", shared)
+        yield table
+
+
+def test_a_scratch_redis_and_mariadb_have_passwords_and_are_gone_afterwards(
+    stack: Project, temporary_table: Path
+) -> None:
     engine = engine_of(stack)
     with engine.scratch("redis") as made:
         assert made.password is not None
@@ -136,20 +149,7 @@ def test_a_scratch_redis_and_mariadb_have_passwords_and_are_gone_afterwards(stac
         with raised:
             pymysql.connect(host="127.0.0.1", port=made.address.port, user="root", password="")
     assert not tcp_open(made.address.port)
-
-
-def test_a_throwaway_mariadb_leaves_the_temporary_tables_of_the_real_one(
-    stack: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # MariaDB removes every temporary table in its tmpdir when it starts.
-    with tempfile.TemporaryDirectory() as shared:
-        Path(shared).chmod(0o777)
-        table = Path(shared) / "#sql-temptable-1a2b-3-0.MAD"
-        table.touch()
-        monkeypatch.setenv("TMPDIR", shared)
-        with engine_of(stack).scratch("mysql") as made:
-            assert made.directory.exists()
-        assert table.exists()
+    assert temporary_table.exists(), "MariaDB removes every temporary table in its tmpdir when it starts"
 
 
 def test_a_command_that_the_scheduler_runs_in_a_service_does_not_end_the_scheduler(

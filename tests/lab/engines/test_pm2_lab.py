@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import struct
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from docker_lab import cache
 from servers import binary, free_port, http_ok, wait_for
 from stacks import HOSTILE_FOLDER, real_host, spec, topology
 
@@ -28,22 +30,19 @@ from techsapo_ops.render.templates import Templates
 pytestmark = pytest.mark.lab
 
 
-@pytest.fixture(scope="session")
-def pm2_program(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """pm2, installed by npm into a folder of its own."""
-    folder = tmp_path_factory.mktemp("pm2-package")
-    argv = [
-        binary("npm"),
-        "install",
-        "--prefix",
-        str(folder),
-        "--no-audit",
-        "--no-fund",
-        "--prefer-offline",
-        "pm2",
-    ]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=180, check=False)
-    assert done.returncode == 0, f"npm could not install pm2:\n{done.stderr}"
+@pytest.fixture(scope="module")
+def pm2_program() -> str:
+    """pm2, installed by npm once on this machine: that takes longer than all that is done with it here."""
+    folder = cache() / "pm2"
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / "pm2.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            argv = [binary("npm"), "install", "--prefix", str(folder), "--no-audit", "--no-fund", "pm2"]
+            done = subprocess.run(argv, capture_output=True, text=True, timeout=180, check=False)
+            assert done.returncode == 0, f"npm could not install pm2:\n{done.stderr}"
+            (folder / "complete").touch()
     return str(folder / "node_modules/.bin/pm2")
 
 

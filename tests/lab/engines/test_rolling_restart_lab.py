@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from front_requests import asked
 from projects import Installed, Project, installed_copy, only_redis, project
-from servers import free_port, wait_for
+from servers import free_port, tcp_open, wait_for
 
 pytestmark = pytest.mark.lab
 
@@ -120,8 +120,11 @@ def test_an_instance_that_the_supervisor_started_again_tells_the_code_of_that_mo
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     new, _ = listed(stack)
-    wait_for(lambda: listed(stack)[1]["app-2"] == new, what="app-2 with the new code")
-    assert listed(stack)[1]["app-1"] == old
+    wait_for(lambda: stack.pids()["app-2"] not in {None, pid}, what="app-2 again")
+    wait_for(lambda: tcp_open(stack.spec["app"]["instances"][1]["port"]), what="app-2 answers")
+    assert [each["build"] for each in instances(stack, "/health")] == [old, new]
+    runs = listed(stack)[1]
+    assert (runs["app-1"], runs["app-2"]) == (old, new)
     plan = json.loads(stack.run("plan", "--json", code=100).stdout)
     assert actions(plan["steps"]) == RESTARTED | {"app-2": "nothing", "scheduler": "restart"}
 

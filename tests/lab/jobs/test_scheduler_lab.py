@@ -1,4 +1,7 @@
-"""The scheduler as a service: seen, missed where it hangs, fixed by one command, stopped whatever it does."""
+"""The scheduler as a service: missed where it hangs, fixed by one command, stopped whatever it does.
+
+That it runs, is seen and tells that it is alive: tests/lab/engines/test_native_engine_lab.py.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from projects import Project, only_redis, project
 from rows import each_row
 from servers import wait_for
 
-from techsapo_ops.adapters.textfile import Sample, read_textfile, write_textfile
+from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.services.scheduler.heartbeat import METRIC, SILENT_SECONDS
 
 pytestmark = pytest.mark.lab
@@ -35,10 +38,6 @@ def scheduler(made: Project) -> psutil.Process:
     return psutil.Process(pid)
 
 
-def heartbeat(made: Project) -> float:
-    return max((s.value for s in read_textfile(made.layout.textfiles, "scheduler")), default=0.0)
-
-
 def silent_for(made: Project, seconds: float) -> None:
     """As if that time had passed since its last heartbeat."""
     write_textfile(made.layout.textfiles, "scheduler", [Sample(METRIC, time.time() - seconds)])
@@ -47,20 +46,6 @@ def silent_for(made: Project, seconds: float) -> None:
 def part(made: Project) -> dict[str, str]:
     (found,) = [p for p in made.health()["probes"] if p["name"] == "scheduler"]
     return {key: found[key] for key in ("status", "detail", "hint")}
-
-
-def test_it_is_a_service_like_the_others(stack: Project) -> None:
-    assert "scheduler" in [s["service"] for s in json.loads(stack.run("ps", "--json").stdout)["services"]]
-    assert "is due" in stack.run("logs", "scheduler").stdout
-    assert '"scheduler"' in stack.run("status", "--json").stdout
-    assert part(stack)["status"] == "healthy"
-    stack.well()
-
-
-def test_it_tells_again_and_again_that_it_is_alive(stack: Project) -> None:
-    wait_for(lambda: heartbeat(stack) > 0, what="its first heartbeat")
-    first = heartbeat(stack)
-    wait_for(lambda: heartbeat(stack) > first, what="the next heartbeat")
 
 
 @pytest.mark.nightly  # by day `tests/unit/engines/test_bounded_stop.py` has the deadline
