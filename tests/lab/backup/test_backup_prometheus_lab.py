@@ -37,7 +37,7 @@ HISTORY = 200
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Project]:
-    spec = small_spec(backup={"prometheus": True})
+    spec = small_spec(backup={"prometheus": True}, schedule={"by": "none"})
     spec["monitoring"]["prometheus"]["scrape_interval"] = "1s"
     spec["monitoring"]["alertmanager"]["enabled"] = False
     with project(spec) as made:
