@@ -1,4 +1,4 @@
-"""Volumes of Docker that are removed or emptied under a real stack: nothing is made in their place unasked."""
+"""Volumes of Docker that are removed or emptied under a real stack: nothing takes their place unasked."""
 
 from __future__ import annotations
 

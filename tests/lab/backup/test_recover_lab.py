@@ -109,7 +109,7 @@ def test_the_commands_of_the_recovery_card_bring_it_back_as_they_stand_there(
 ) -> None:
     """As on a bare machine, but that installing is only watched, and root's folders are others.
 
-    Where pip would install what the lock names, it finds that it is there: `make up` of tests/e2e installs it.
+    Where pip would install what the lock names, it finds that it is there; tests/e2e installs it.
     """
     stubs, bare = tmp_path / "bin", tmp_path / "bare"
     stubs.mkdir()
@@ -140,7 +140,8 @@ def test_the_commands_of_the_recovery_card_bring_it_back_as_they_stand_there(
             if not name.startswith(("RESTIC", "AWS", "PYTHON", "TECHSAPO")) and name != "VIRTUAL_ENV"
         }
         environment |= {
-            "PATH": f"{stubs}:{os.environ['PATH']}", "HOME": str(bare), "PIP_NO_COMPILE": "1", "PIP_NO_INDEX": "1",
+            "PATH": f"{stubs}:{os.environ['PATH']}", "HOME": str(bare), "PIP_NO_COMPILE": "1",
+            "PIP_NO_INDEX": "1",
         }  # fmt: skip
         done = subprocess.run(
             ["bash", "-c", text.replace(" recover ", " recover --yes ")],

@@ -1,4 +1,4 @@
-"""Certificates from a real CA, validated through the generated nginx, deployed, read back, renewed under load."""
+"""Certificates from a real CA, validated through the generated nginx, deployed, and renewed under load."""
 
 from __future__ import annotations
 
