@@ -153,7 +153,7 @@ def test_the_job_renews_a_short_certificate_before_it_ends_without_a_gap(edge: E
     with pebble(tmp_path / "p", edge.dns, edge.project.spec["nginx"]["listen"], validity=seconds) as short:
         edge.certificate(directory=short.directory, ca_file=str(short.ca_file))
         edge.techsapo("renew")
-        due = edge.served().not_valid_after_utc - LIFE / 3
+        due = edge.served().not_valid_after_utc - LIFE / 2
         with connecting(edge.tls_port, threads=2, pause=0.05) as clients:
 
             def looked() -> bool:
@@ -162,7 +162,7 @@ def test_the_job_renews_a_short_certificate_before_it_ends_without_a_gap(edge: E
                 return len(clients.seen) >= 2
 
             looked()  # nothing is due
-            wait_for(lambda: datetime.now(UTC) >= due, what="the last third of its life")
+            wait_for(lambda: datetime.now(UTC) >= due, what="half of its life")
             wait_for(looked, timeout=2 * seconds, what="another certificate")
         assert clients.failures == []
         assert clients.expired == 0
