@@ -51,7 +51,7 @@ def dependencies(folder: Path) -> Path:
     """A folder with all that is installed here but us, and the installer."""
     folder.mkdir()
     for each in Path(sysconfig.get_path("purelib")).iterdir():
-        if not each.name.lstrip("_").startswith(("techsapo", "editable", "pip", "setuptools", "distutils")):
+        if "techsapo" not in each.name and not each.name.startswith(("pip", "setuptools", "distutils")):
             (folder / each.name).symlink_to(each)
     return folder
 
