@@ -110,8 +110,9 @@ def test_by_the_commands_of_the_recovery_card_all_comes_back_and_what_is_there_s
 ) -> None:
     """On other ports, and with jobs in cron: test_recovery_lab.py."""
     port, outside = gone.spec["app"]["port"], gone.repository.parent / "etc"
+    of = ("--project", gone.spec["project"])  # as the card has it
     with empty_host(gone) as host:
-        looked = json.loads(recover(host, gone, "--dry-run", "--json").stdout)
+        looked = json.loads(recover(host, gone, *of, "--dry-run", "--json").stdout)
         assert looked["backup"] == gone.backup  # not the later one, of the configuration alone
         assert [part["kind"] for part in looked["parts"]] == ["redis", "sqlite:app"]
         moved = {"what": "folder", "then": str(gone.directory), "now": str(host.directory)}
@@ -120,12 +121,12 @@ def test_by_the_commands_of_the_recovery_card_all_comes_back_and_what_is_there_s
         assert any("the stack does not yet start by itself" in note for note in looked["notes"])
         assert any("its jobs write to the same repository as this stack" in note for note in looked["notes"])
         assert list(host.directory.iterdir()) == []
-        refused = recover(host, gone, code=1).stderr
+        refused = recover(host, gone, *of, code=1).stderr
         assert "nothing was placed" in refused
         assert [p.name for p in host.directory.iterdir()] == [".techsapo"]
         argv = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
         with running(argv, host.directory.parent, port, lambda: tcp_open(port)):
-            refused = recover(host, gone, "--yes", code=1).stderr
+            refused = recover(host, gone, *of, "--yes", code=1).stderr
         assert f"port {port}: needed by app, in use by" in refused
         assert not (host.directory / "techsapo.yaml").exists()
         outside.mkdir()
