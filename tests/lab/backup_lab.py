@@ -16,7 +16,7 @@ import pymysql
 import redis
 import warm
 from fakes.open_stacks import with_backup
-from projects import Project, project, small_spec
+from projects import Project, only_redis, project
 from servers import free_port
 
 from techsapo_ops.adapters.packed import PackedWriter, file_sha256
@@ -34,15 +34,13 @@ ROWS = 3000
 @contextmanager
 def full_lab(**sections: Any) -> Iterator[Project]:
     """Redis, MariaDB and the app with something of every kind in them, on paths with blanks and Japanese."""
-    spec = small_spec(
+    spec = only_redis(
         mysql={"port": free_port()},
         redis={"port": free_port(), "password": PASSWORD, "appendonly": True},
         backup={"path": "保管 庫/日 々"},
-        certificates={"site": {"names": ["techsapo.example.com"]}},
+        schedule={"by": "none"},
         **sections,
     )
-    for name in ("prometheus", "alertmanager"):
-        spec["monitoring"][name]["enabled"] = False
     with project(spec) as made:
         made.run("up")
         with Root(made) as sql:

@@ -123,6 +123,7 @@ def acme_spec(directory: str, ca_file: Path) -> dict[str, Any]:
                 "ca_file": str(ca_file),
             }
         },
+        schedule={"by": "none"},
     )
     spec["redis"]["enabled"] = False
     return spec
@@ -139,7 +140,4 @@ def acme_edge(directory: Path) -> Iterator[Edge]:
         project(spec) as made,
     ):
         made.run("up", "--yes")
-        try:
-            yield Edge(made, dns, ca)
-        finally:
-            made.run("down", "--yes")
+        yield Edge(made, dns, ca)

@@ -1,4 +1,4 @@
-"""A process that reports 25 groups of 20 alerts, four groups at once, once its standard input says so.
+"""A process that reports ten groups of ten alerts, four groups at once, once its standard input says so.
 
 Run as `incident_reporter.py USER PASSWORD PORT HOST…`, the own member of a cluster first.
 """
@@ -17,7 +17,7 @@ from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stores.audit.database import AuditServer
 from techsapo_ops.stores.incidents.store import IncidentStore, related_to
 
-GROUPS, EACH = 25, 20
+GROUPS, EACH = 10, 10
 NOW, HOUR = datetime(2026, 12, 2, 12, tzinfo=UTC), timedelta(hours=1)
 
 

@@ -8,12 +8,16 @@ that a wrong password opens nothing, is as before. Source: restic's docs, "Keys,
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import os
 import secrets
+import shutil
 import subprocess
+import tempfile
 from base64 import b64decode, b64encode
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +26,39 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 from servers import binary
 
 _LITTLE = 16
+_FIRST = "of an empty repository"
 
 
 def quick_repository(place: Path, password: str) -> None:
-    """Make the local repository `place`, before its first backup, with a key that `quicken` has made."""
-    environment = {**os.environ, "RESTIC_PASSWORD": password}
-    argv = [binary("restic"), "--no-cache", "--quiet", "--repo", str(place), "init"]
-    subprocess.run(argv, env=environment, check=True, timeout=120)
-    quicken(place, password)
+    """Make the local repository `place`, before its first backup, with a key that is quick to try.
+
+    All of them have the same id and the same master key.
+    """
+    shutil.copytree(_empty_repository(), place)
+    _rewrite(place, _FIRST, password)
 
 
 def quicken(place: Path, password: str) -> None:
     """Put the one key of the local repository `place` into a file that asks for next to no work."""
+    _rewrite(place, password, password)
+
+
+@cache
+def _empty_repository() -> Path:
+    """What `restic init` makes, once for this process: it first measures how slow it may be."""
+    top = Path(tempfile.mkdtemp(prefix="techsapo-lab-restic-"))
+    atexit.register(shutil.rmtree, top)
+    argv = [binary("restic"), "--no-cache", "--quiet", "--repo", str(top / "made"), "init"]
+    subprocess.run(argv, env={**os.environ, "RESTIC_PASSWORD": _FIRST}, check=True, timeout=120)
+    quicken(top / "made", _FIRST)
+    return top / "made"
+
+
+def _rewrite(place: Path, before: str, password: str) -> None:
+    """Let `password` open the repository that `before` opens, by a key that asks for little."""
     (file,) = (place / "keys").iterdir()
     key: dict[str, Any] = json.loads(file.read_bytes())
-    master = _opened(b64decode(key["data"]), _derived(key, password))
+    master = _opened(b64decode(key["data"]), _derived(key, before))
     key["N"] = _LITTLE
     key["data"] = b64encode(_sealed(master, _derived(key, password))).decode()
     content = json.dumps(key).encode()

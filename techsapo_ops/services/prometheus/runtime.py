@@ -62,7 +62,7 @@ def _differs(server: Server, prefix: str, files: Mapping[str, RenderedFile]) -> 
         # A template may name rule files of its own, which are not ours to know.
         if (file := files.get(os.path.normpath(f"{folder}/{rules}"))) is None:
             return ""
-        groups.update({group["name"]: group for group in read_yaml(file.content)["groups"]})
+        groups.update({group["name"]: group for group in read_yaml(file.content)["groups"] or ()})
     return _rules(asked, groups)
 
 

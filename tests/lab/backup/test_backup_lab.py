@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
 import servers
-from backup_lab import PASSWORD, ROWS, Root, copy_of, forged, keys, stack_of
+from backup_lab import PASSWORD, ROWS, Root, copy_of, forged, full_lab, keys, stack_of
 from fakes.open_stacks import with_backup
 from projects import Project
 
@@ -22,6 +24,34 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.stack import Stack
 
 pytestmark = pytest.mark.lab
+
+
+OBJECTS = (
+    "CREATE SEQUENCE numbers START WITH 7",
+    "CREATE PROCEDURE tidy(IN days INT) DELETE FROM notes WHERE id < days",
+    "CREATE FUNCTION twice(n INT) RETURNS INT DETERMINISTIC RETURN 2 * n",
+    "CREATE FUNCTION thrice(n INT) RETURNS INT DETERMINISTIC RETURN 3 * n",
+    "CREATE EVENT nightly ON SCHEDULE EVERY 1 DAY STARTS '2031-01-01 03:00:00' DO CALL tidy(30)",
+    # Whoever loads this after its time does not find it again, and the backup is none the worse for it.
+    "CREATE EVENT soon ON SCHEDULE AT NOW() + INTERVAL 1 SECOND DO SELECT 1",
+)
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Project]:
+    """With a certificate too, and with more objects that the operator has made in MariaDB."""
+    with full_lab(certificates={"site": {"names": ["techsapo.example.com"]}}) as made:
+        with Root(made) as sql:
+            for statement in OBJECTS:
+                sql.execute(statement)
+        yield made
+
+
+def content(backup: Backup) -> bytes:
+    """The dump of MariaDB."""
+    part = backup.read().part("mysql")
+    assert part is not None
+    return b"".join(PackedReader(backup.folder / part.file))
 
 
 def test_no_secret_and_no_private_key_is_in_any_plain_backup(
@@ -148,9 +178,7 @@ def test_damage_is_found_and_such_a_backup_is_not_restored(
 
 
 def test_a_dump_cut_at_a_statement_boundary_is_found(backup: Backup, stack: Stack, tmp_path: Path) -> None:
-    part = backup.read().part("mysql")
-    assert part is not None
-    whole = b"".join(PackedReader(backup.folder / part.file))
+    whole = content(backup)
     cut = whole[: whole.index(b"-- Table structure for table `notes`")]
     copied = forged(backup, stack, tmp_path, "mysql", cut)
     assert "mysql: the dump is incomplete" in " ".join(verify_backup(copied, backup.id).sentences)
@@ -158,41 +186,59 @@ def test_a_dump_cut_at_a_statement_boundary_is_found(backup: Backup, stack: Stac
     assert "mysql: table notes is missing" in deep.sentences
 
 
-def test_a_command_in_a_dump_is_not_run_on_trial(backup: Backup, stack: Stack, tmp_path: Path) -> None:
-    part = backup.read().part("mysql")
-    assert part is not None
-    whole = b"".join(PackedReader(backup.folder / part.file))
-    script = tmp_path / "touch"  # by any user
-    tmp_path.chmod(0o777)
-    script.write_text(f"#!/bin/sh\n: > {tmp_path}/ran\n")
-    script.chmod(0o755)
-    commands = f"\\! {script}\nsystem {script}\n".encode()
-    copied = forged(backup, stack, tmp_path / "forged", "mysql", commands + whole)
-    verify_backup(copied, backup.id, deep=True)
-    assert not (tmp_path / "ran").exists()
-
-
-def test_a_statement_in_a_dump_reads_and_writes_no_file_elsewhere_on_trial(
+def test_a_dump_runs_no_command_and_reads_and_writes_no_file_elsewhere_on_trial(
     backup: Backup, stack: Stack, tmp_path: Path
 ) -> None:
     """The throwaway server runs as the user of the real one, whose data it could write."""
-    part = backup.read().part("mysql")
-    assert part is not None
-    whole = b"".join(PackedReader(backup.folder / part.file))
+    whole = content(backup)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     elsewhere.chmod(0o777)
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(folder.stat().st_mode | 0o055)  # by any user
-    statements = (
-        f"SELECT 1 INTO OUTFILE '{elsewhere}/out'",
-        f"CREATE TABLE away (a INT) ENGINE=MyISAM DATA DIRECTORY='{elsewhere}'",
-        "CREATE TABLE passwords AS SELECT LOAD_FILE('/etc/passwd') AS t; "
-        "ALTER TABLE passwords ADD CHECK (t IS NULL)",
-    )
-    for number, statement in enumerate(statements):
-        copied = forged(backup, stack, tmp_path / str(number), "mysql", f"{statement};\n".encode() + whole)
+    script = tmp_path / "touch"
+    script.write_text(f"#!/bin/sh\n: > {elsewhere}/ran\n")
+    script.chmod(0o755)
+    lines = {
+        "loaded": f"CREATE TABLE away (a INT) ENGINE=MyISAM DATA DIRECTORY='{elsewhere}';\n"
+        "CREATE TABLE passwords AS SELECT LOAD_FILE('/etc/passwd') AS t;\n"
+        "ALTER TABLE passwords ADD CHECK (t IS NULL);\n",
+        "commands": f"\\! {script}\nsystem {script}\n",
+        "refused": f"SELECT 1 INTO OUTFILE '{elsewhere}/out';\n",
+    }
+    for name, hostile in lines.items():
+        copied = forged(backup, stack, tmp_path / name, "mysql", hostile.encode() + whole)
         found = verify_backup(copied, backup.id, deep=True)
-        assert not list(elsewhere.iterdir()), statement
-        assert not found.ok
-        assert ("can't be loaded" in str(found.sentences)) is (number == 0), found.sentences
+        assert not list(elsewhere.iterdir()), name
+        if name != "commands":
+            assert not found.ok
+            assert ("can't be loaded" in str(found.sentences)) is (name == "refused"), found.sentences
+
+
+DROPPED = {
+    "procedure tidy": r"/\*!50003 DROP PROCEDURE IF EXISTS `tidy`.*?DELIMITER ;\n"
+    r"|CREATE [^\n]*PROCEDURE `tidy`.*?;;\n",
+    "function thrice": r"CREATE [^\n]*FUNCTION `thrice`.*?;;\n",
+    "trigger trimmed": r"/\*!50003 CREATE[^\n]*TRIGGER.*?;;\n|CREATE [^\n]*TRIGGER.*?;;\n",
+    "event nightly": r"/\*!50106 CREATE[^\n]*EVENT `nightly`.*?;;\n",
+    "view latest": r"/\*!50001 CREATE VIEW `latest`[^;]*;\n"
+    r"|/\*!50001 CREATE ALGORITHM=UNDEFINED \*/\n[^\n]*\n/\*!50001 VIEW `latest`[^\n]*\n",
+}
+
+
+def test_each_object_that_a_dump_lacks_or_has_changed_is_named_and_no_other(
+    lab: Project, backup: Backup, stack: Stack, tmp_path: Path
+) -> None:
+    servers.wait_for(lambda: not keys(lab).exists("fleeting"), what="the key that ends is gone")
+    assert verify_backup(stack, backup.id, deep=True).ok
+    less = whole = content(backup).decode()
+    for name, pattern in DROPPED.items():
+        less, count = re.subn(pattern, "", less, flags=re.DOTALL)
+        assert count, [line for line in whole.splitlines() if name.split()[1] in line]
+    changed = less.replace("RETURN 2 * n", "RETURN 4 * n")
+    assert changed != less
+    copied = forged(backup, stack, tmp_path, "mysql", changed.encode())
+    found = verify_backup(copied, backup.id, deep=True).sentences
+    named = sorted(sentence.removeprefix("mysql: ") for sentence in found)
+    assert [" ".join(one.split()[:2]) for one in named] == sorted([*DROPPED, "function twice"])
+    assert "function twice differs from the backup" in named

@@ -12,6 +12,7 @@ import pytest
 from backup_lab import killed, stack_of
 from projects import Project, project, small_spec
 from servers import wait_for
+from stacks import with_alerts
 
 from techsapo_ops.adapters.http import BasicLogin
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
@@ -37,7 +38,8 @@ HISTORY = 200
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Project]:
-    spec = small_spec(backup={"prometheus": True})
+    spec = small_spec(backup={"prometheus": True}, schedule={"by": "none"})
+    spec["monitoring"] |= with_alerts()
     spec["monitoring"]["prometheus"]["scrape_interval"] = "1s"
     spec["monitoring"]["alertmanager"]["enabled"] = False
     with project(spec) as made:

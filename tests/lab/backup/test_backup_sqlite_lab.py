@@ -33,6 +33,7 @@ def lab() -> Iterator[Project]:
         app={"drain": "0s", "instances": [{"port": free_port()}, {"port": free_port()}]},
         nginx={"enabled": False},
         backup={"path": "保管 庫"},
+        schedule={"by": "none"},
     )
     with project(spec) as made:
         made.run("up")

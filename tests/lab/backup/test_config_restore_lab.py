@@ -35,6 +35,7 @@ def lab(tmp_path: Path) -> Iterator[Project]:
     spec = only_redis(
         redis={"port": only_redis()["redis"]["port"], "password": PASSWORD},
         backup={"paths": [str(extra)]},
+        schedule={"by": "none"},
     )
     key, _ = new_key("ci", plan="basic", scopes=("ask",), now=datetime.now(UTC))
     with project(spec) as made:

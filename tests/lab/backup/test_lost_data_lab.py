@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis as client
-from docker_lab import DockerLab, docker, docker_project
 from orchestrator import QUICK
 from projects import Project, only_redis, project
 from servers import free_port
@@ -85,48 +82,3 @@ def test_a_folder_that_is_deleted_under_running_servers_is_told_and_refused(lab:
     lab.well()
     lab.run("jobs", "run", "drift")
     assert 'service="redis"} 0.0' in (lab.layout.textfiles / "drift.prom").read_text()
-
-
-def test_a_volume_of_sqlite_that_is_gone_makes_the_day_count_as_spent_until_it_is_reset(
-    tmp_path: Path,
-) -> None:
-    spec = only_redis(engine="native", providers=QUICK, budget=SPENT, schedule={"by": "none"})
-    spec["redis"]["enabled"] = False
-    with project(spec, "sqlite") as made:
-        made.run("up")
-        made.run("ask", "502")
-        made.run("up")
-        made.run("down")
-        shutil.rmtree(made.state / "data" / "app")
-        made.run("up", code=1)
-        made.run("up", "--empty", "--yes")
-        refused = made.run("ask", "502 once more", code=1)
-        assert "techsapo answers reset-budget day" in refused.stderr
-        made.run("answers", "reset-budget", "day", "--yes")
-        made.run("ask", "502 and once more")
-        made.run("down", "--volumes", "--yes")
-        made.run("up")
-        made.run("ask", "502")
-
-
-@pytest.mark.nightly
-def test_a_docker_volume_that_is_removed_or_emptied_is_told_and_refused(lab_images: DockerLab) -> None:
-    spec = only_redis(project=f"lab-lost-{os.getpid()}", providers=QUICK, schedule={"by": "none"})
-    with docker_project(lab_images, spec, "lost") as made:
-        volume = f"{spec['project']}_redis"
-        made.run("up", timeout=300)
-        made.run("down", timeout=120)  # Redis saves
-        made.run("up", timeout=120)
-        docker("exec", f"{spec['project']}-redis-1", "rm", "/data/dump.rdb")
-        assert "Redis's data is gone (" in made.run("plan", code=1).stdout
-        made.run("down", timeout=120)  # Redis saves what it still has in memory
-        made.run("plan", code=100)
-        image = ("--network", "none", "--entrypoint", "rm", lab_images.images["redis"])
-        docker("run", "--rm", "-u", "0", "-v", f"{volume}:/data", *image, "/data/dump.rdb")
-        assert "Redis's data is gone (" in made.run("up", code=1).stderr, "the volume is there, and empty"
-        docker("volume", "rm", volume)
-        assert "Redis's data is gone (" in made.run("up", code=1).stderr
-        made.run("up", "--empty", "--yes", timeout=120)
-        made.run("plan")
-        made.run("down", "--volumes", "--yes", timeout=120)
-        made.run("plan", code=100)  # nothing is missed

@@ -11,10 +11,11 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from projects import only_redis, project, small_spec
+from projects import only_redis, project
 from quick_key import quick_repository, quicken
 from servers import binary, free_port, http_ok, running, tcp_open, wait_for
 
@@ -170,10 +171,8 @@ def test_grafanas_password_hashes_go_off_site_alone_and_come_back_from_there_by_
     stand_in.parent.mkdir()
     stand_in.write_text(STAND_IN.format(python=sys.executable, port=port))
     stand_in.chmod(0o755)
-    spec = small_spec()
+    spec = only_redis(schedule={"by": "none"})
     spec["monitoring"]["grafana"] = {"port": port}
-    for name in ("prometheus", "alertmanager"):
-        spec["monitoring"][name]["enabled"] = False
     with project(spec) as made:
         made.environment["PATH"] = f"{stand_in.parent}:{os.environ['PATH']}"
         data = made.state / "data" / "grafana"
@@ -213,7 +212,7 @@ def test_grafanas_password_hashes_go_off_site_alone_and_come_back_from_there_by_
         assert b"-hash" not in here
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of an S3 API that asks for no rights."""
     port = free_port()
@@ -260,32 +259,31 @@ def test_it_goes_to_s3_with_the_login_of_dotenv_as_a_job_of_cron_has_it(s3: int,
         assert b"canary-of-s3" not in kept
 
 
-@pytest.fixture(scope="module")
-def rest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of restic's own REST server, which lets `me` alone in, and nobody remove anything."""
-    folder = tmp_path_factory.mktemp("rest")
+@contextmanager
+def rest(folder: Path, port: int) -> Iterator[None]:
+    """restic's own REST server, which lets `me` alone in, and nobody remove anything."""
+    folder.mkdir()
     digest = base64.b64encode(hashlib.sha1(REST_PASSWORD.encode()).digest()).decode()  # noqa: S324 - its format
     (folder / ".htpasswd").write_text(f"me:{{SHA}}{digest}\n")
-    port = free_port()
     argv = [
         binary("restic-rest-server"), "--path", str(folder), "--listen", f"127.0.0.1:{port}",
         "--private-repos", "--append-only",
     ]  # fmt: skip
     with running(argv, folder, port, lambda: tcp_open(port)):
-        yield port
+        yield
 
 
-def test_it_goes_to_a_rest_server_with_its_login_from_a_file_and_a_wrong_one_is_said(
-    rest: int, tmp_path: Path
-) -> None:
+def test_it_goes_to_a_rest_server_with_its_login_from_a_file_and_a_wrong_one_is_said(tmp_path: Path) -> None:
+    port = free_port()
     offsite = {
-        "restic": f"rest:http://127.0.0.1:{rest}/me/techsapo",
+        "restic": f"rest:http://127.0.0.1:{port}/me/techsapo",
         "password": PASSWORD,
         "environment": {"RESTIC_REST_USERNAME": "me", "RESTIC_REST_PASSWORD_file": "rest-password"},
     }
-    with project(only_redis(backup={"offsite": offsite})) as made:
+    with rest(tmp_path / "rest", port), project(only_redis(backup={"offsite": offsite})) as made:
         (made.directory / "rest-password").write_text(REST_PASSWORD)
         made.run("backup", "--only", "config")
+        quicken(tmp_path / "rest/me/techsapo", PASSWORD)
         found = json.loads(made.run("backup", "--only", "config", "--json").stdout)
         assert found["checks"]["offsite"]["ok"] is True
         assert REST_PASSWORD not in made.run("config", "show").stdout

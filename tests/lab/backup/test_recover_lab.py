@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,7 @@ import warm
 from card_lines import steps
 from gone_stack import PASSWORD, Gone, empty_host, facts, lost
 from projects import Project, another_user
-from servers import free_port, running, tcp_open
-from wheels import pip_without_index
+from servers import running, tcp_open
 
 from techsapo_ops.backup.recover.journal import STEPS, Desk
 from techsapo_ops.catalogue.yaml_text import read_yaml
@@ -25,11 +25,6 @@ from techsapo_ops.cli.backup.recovery_view import TITLES
 pytestmark = pytest.mark.lab
 
 NOBODY = 65534
-OWN_CRONTAB = (
-    "unshare", "--mount", "sh", "-c",
-    'mount -t tmpfs none /var/spool/cron/crontabs && "$@" && crontab -l', "sh",
-)  # fmt: skip
-"""What starts a command with a crontab of its own, and prints that after it."""
 FAULT = Path(__file__).parents[1] / "fault_recover.py"
 
 
@@ -52,10 +47,72 @@ def faulty(host: Project, gone: Gone, point: str, *words: str) -> subprocess.Com
     return warm.run(argv, environment, cwd=host.directory, text=True, timeout=180)
 
 
-def test_all_of_it_comes_back_with_its_facts_on_other_ports_and_lets_what_is_there_stay(gone: Gone) -> None:
+def dependencies(folder: Path) -> Path:
+    """A folder with all that is installed here but us, and the installer."""
+    folder.mkdir()
+    for each in Path(sysconfig.get_path("purelib")).iterdir():
+        if "techsapo" not in each.name and not each.name.startswith(("pip", "setuptools", "distutils")):
+            (folder / each.name).symlink_to(each)
+    return folder
+
+
+def type_card(gone: Gone, host: Project, folder: Path) -> None:
+    """Type what the recovery card says, as on a bare machine, but that root's folders are below `folder`.
+
+    Installing is only watched. Where pip would install what the lock names, it finds that it is there;
+    tests/e2e installs it.
+    """
+    stubs, bare = folder / "bin", folder / "bare"
+    stubs.mkdir()
+    bare.mkdir()
+    known = dependencies(folder / "dependencies")
+    only_watched = ("apt-get", "systemctl", "useradd")
+    scripts = {name: f'echo "{name} $*" >> {folder}/installed' for name in only_watched}
+    scripts["python3"] = (
+        f'{Path(sys.executable).resolve()} "$@" && for each in "$3"/lib/python*; do '
+        f'echo {known} > "$each/site-packages/known.pth"; done'
+    )
+    for name, script in scripts.items():
+        (stubs / name).write_text(f"#!/bin/bash\n{script}\n")
+        (stubs / name).chmod(0o755)
+    typed = steps(gone.card)
+    assert sorted(typed) == [1, 2, 3, 4]
+    assert "RESTIC_PASSWORD: ' RESTIC_PASSWORD" in typed[2]
+    text = "\n".join(["set -euo pipefail", *(typed[number] for number in sorted(typed))])
+    for there, here in (
+        ("/root/kit", bare / "kit"), ("/opt/techsapo", bare / "venv"), ("/usr/local/bin", bare),
+        ("/usr/sbin/policy-rc.d", bare / "policy-rc.d"), (str(gone.directory), host.directory),
+    ):  # fmt: skip
+        text = text.replace(there, str(here))
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("RESTIC", "AWS", "PYTHON", "TECHSAPO")) and name != "VIRTUAL_ENV"
+    }
+    environment |= {
+        "PATH": f"{stubs}:{os.environ['PATH']}", "HOME": str(bare), "PIP_NO_COMPILE": "1",
+        "PIP_NO_INDEX": "1",
+    }  # fmt: skip
+    done = subprocess.run(
+        ["bash", "-c", text.replace(" recover ", " recover --yes ")],
+        cwd=bare, env=environment, input=PASSWORD + "\n", capture_output=True, text=True, timeout=600,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    assert "whole service back" in done.stdout
+    assert PASSWORD not in done.stdout + done.stderr
+    assert "restic python3-venv" in (folder / "installed").read_text()
+    assert not (bare / "policy-rc.d").exists()
+
+
+def test_by_the_commands_of_the_recovery_card_all_comes_back_and_what_is_there_stays(
+    gone: Gone, tmp_path: Path
+) -> None:
+    """On other ports, and with jobs in cron: test_recovery_lab.py."""
     port, outside = gone.spec["app"]["port"], gone.repository.parent / "etc"
+    of = ("--project", gone.spec["project"])  # as the card has it
     with empty_host(gone) as host:
-        looked = json.loads(recover(host, gone, "--dry-run", "--json").stdout)
+        looked = json.loads(recover(host, gone, *of, "--dry-run", "--json").stdout)
         assert looked["backup"] == gone.backup  # not the later one, of the configuration alone
         assert [part["kind"] for part in looked["parts"]] == ["redis", "sqlite:app"]
         moved = {"what": "folder", "then": str(gone.directory), "now": str(host.directory)}
@@ -64,26 +121,19 @@ def test_all_of_it_comes_back_with_its_facts_on_other_ports_and_lets_what_is_the
         assert any("the stack does not yet start by itself" in note for note in looked["notes"])
         assert any("its jobs write to the same repository as this stack" in note for note in looked["notes"])
         assert list(host.directory.iterdir()) == []
-        refused = recover(host, gone, code=1).stderr
+        refused = recover(host, gone, *of, code=1).stderr
         assert "nothing was placed" in refused
         assert [p.name for p in host.directory.iterdir()] == [".techsapo"]
         argv = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
         with running(argv, host.directory.parent, port, lambda: tcp_open(port)):
-            refused = recover(host, gone, "--yes", code=1).stderr
-            assert f"port {port}: needed by app, in use by" in refused
-            assert not (host.directory / "techsapo.yaml").exists()
-            other = free_port()
-            outside.mkdir()
-            (outside / "restic").write_text("another's")
-            host.launcher = OWN_CRONTAB
-            words = ("--set", f"app.port={other}", "--set", "schedule.by=cron", "--yes")
-            done = recover(host, gone, *words)
-            host.launcher = ()
-        assert "whole service back" in done.stdout
-        assert f"jobs run backup --file {host.directory}/techsapo.yaml" in done.stdout  # the crontab
+            refused = recover(host, gone, *of, "--yes", code=1).stderr
+        assert f"port {port}: needed by app, in use by" in refused
+        assert not (host.directory / "techsapo.yaml").exists()
+        outside.mkdir()
+        (outside / "restic").write_text("another's")
+        type_card(gone, host, tmp_path)
         assert facts(host) == gone.facts
         spec = read_yaml((host.directory / "techsapo.yaml").read_text())
-        assert spec["app"]["port"] == other
         assert (outside / "restic").read_text() == "another's"
         kept = host.directory / "recovered/restic"
         assert (kept.read_text(), kept.stat().st_mode & 0o777) == (PASSWORD, 0o600)
@@ -93,47 +143,6 @@ def test_all_of_it_comes_back_with_its_facts_on_other_ports_and_lets_what_is_the
         assert [each["authentication"] for each in json.loads(shown)] == ["authenticated"]
         assert "already has a stack" in recover(host, gone, "--yes", code=1).stderr
         host.run("backup", "verify", "--offsite", "-e", "lab")  # it reaches its repository
-
-
-def test_the_commands_of_the_recovery_card_bring_it_back_as_they_stand_there(
-    gone: Gone, tmp_path: Path
-) -> None:
-    """As on a bare machine, but that installing is only watched, and root's folders are others."""
-    stubs, bare = tmp_path / "bin", tmp_path / "bare"
-    stubs.mkdir()
-    bare.mkdir()
-    for name in ("apt-get", "systemctl", "useradd"):
-        (stubs / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {tmp_path}/installed\n')
-        (stubs / name).chmod(0o755)
-    typed = steps(gone.card)
-    assert sorted(typed) == [1, 2, 3, 4]
-    assert "RESTIC_PASSWORD: ' RESTIC_PASSWORD" in typed[2]
-    with empty_host(gone) as host:
-        text = "\n".join(["set -euo pipefail", *(typed[number] for number in sorted(typed))])
-        for there, here in (
-            ("/root/kit", bare / "kit"), ("/opt/techsapo", bare / "venv"), ("/usr/local/bin", bare),
-            ("/usr/sbin/policy-rc.d", bare / "policy-rc.d"), (str(gone.directory), host.directory),
-        ):  # fmt: skip
-            text = text.replace(there, str(here))
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("RESTIC", "AWS", "PYTHON", "TECHSAPO")) and name != "VIRTUAL_ENV"
-        }
-        environment |= {
-            "PATH": f"{stubs}:{os.environ['PATH']}", "HOME": str(bare), "PIP_NO_COMPILE": "1",
-            **pip_without_index(),
-        }  # fmt: skip
-        done = subprocess.run(
-            ["bash", "-c", text.replace(" recover ", " recover --yes ")],
-            cwd=bare, env=environment, input=PASSWORD + "\n", capture_output=True, text=True, timeout=600,
-            check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-        assert PASSWORD not in done.stdout + done.stderr
-        assert "restic python3-venv" in (tmp_path / "installed").read_text()
-        assert not (bare / "policy-rc.d").exists()
-        assert facts(host) == gone.facts
 
 
 def test_ctrl_c_says_where_it_was_and_giving_up_takes_away_what_was_made_and_nothing_else(gone: Gone) -> None:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from quick_key import quick_repository
 from servers import free_port
 
 from tests.recovery.cells import Cell, empty_folder, recovered
 from tests.recovery.hosts import Wire, new_host, wire
-from tests.recovery.places import Place, sftp
+from tests.recovery.places import PASSWORD, Place, sftp
 from tests.recovery.stack import SMALL, copied_away, lost_stack
 
 pytestmark = [
@@ -40,6 +41,7 @@ def lost(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lost]:
     folder: Path = tmp_path_factory.mktemp("lost")
     with wire() as on, ExitStack() as parts:
         place = parts.enter_context(sftp(folder / "sshd", on.address))
+        quick_repository(folder / "sshd" / "away", PASSWORD)
         service = parts.enter_context(lost_stack(SMALL, folder / "stack", None))
         copied_away(service, [place])
         facts = service.facts()

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import pytest
 from orchestrator import QUICK
 from projects import Project, kill_all, only_redis, project
 from quick_key import quick_repository
-from rows import each_row
 from servers import free_port, wait_for
 
 pytestmark = pytest.mark.lab
@@ -121,33 +121,53 @@ def logged(made: Project) -> float:
     return float(json.loads(made.run("answers", "costs", "--json").stdout)["total_usd"])
 
 
-STACKS: dict[str, dict[str, Any]] = {
-    "Redis and SQLite": {},
-    "no Redis": {"redis": {"enabled": False}},
-}
-
-
-@each_row("stack", STACKS)
-def test_what_was_spent_after_the_backup_still_counts_after_a_restore(stack: str) -> None:
+@contextmanager
+def metered(**sections: Any) -> Iterator[Project]:
+    """A stack whose app spends money."""
     spec = only_redis(
         providers=PRICED,
         budget={"monthly_usd": 1000, "daily_usd": 900, "count_simulated": True},
         schedule={"by": "none"},
-        **STACKS[stack],
+        **sections,
     )
     with project(spec) as made:
         made.run("up")
-        ask(made, "why?")
-        first = spent(made)
-        whole = json.loads(made.run("backup", "--json").stdout)["id"]
-        ask(made, "why not?")
-        before = spent(made)
-        assert before["day"] > first["day"]
-        wait_for(lambda: logged(made) == pytest.approx(before["month"], abs=1e-6), what="its rows")
-        made.run("restore", whole, "--yes")
-        wait_for(lambda: spent(made) == pytest.approx(before), what="the same amounts")
-        # The app starts a second time after the rows came back, and again counts each of them once.
-        again = ("restart", "app") if stack == "no Redis" else ("restore", whole, "--only", "redis", "--yes")
-        made.run(*again)
-        wait_for(lambda: spent(made) == pytest.approx(before), what="the same later")
-        assert logged(made) == pytest.approx(before["month"], abs=1e-6)
+        yield made
+
+
+def still_counts(made: Project, *again: str) -> None:
+    """What is spent after a backup counts after its restore; and once only when the app starts `again`."""
+    ask(made, "why?")
+    first = spent(made)
+    whole = json.loads(made.run("backup", "--json").stdout)["id"]
+    ask(made, "why not?")
+    before = spent(made)
+    assert before["day"] > first["day"]
+    wait_for(lambda: logged(made) == pytest.approx(before["month"], abs=1e-6), what="its rows")
+    made.run("restore", whole, "--yes")
+    wait_for(lambda: spent(made) == pytest.approx(before), what="the same amounts")
+    made.run(*(word.replace("BACKUP", whole) for word in again))
+    wait_for(lambda: spent(made) == pytest.approx(before), what="the same later")
+    assert logged(made) == pytest.approx(before["month"], abs=1e-6)
+
+
+def test_what_was_spent_after_the_backup_still_counts_after_a_restore() -> None:
+    with metered() as made:
+        still_counts(made, "restore", "BACKUP", "--only", "redis", "--yes")
+
+
+def test_without_redis_too_and_where_the_log_is_lost_the_day_counts_as_spent_until_it_is_reset() -> None:
+    with metered(redis={"enabled": False}) as made:
+        still_counts(made, "restart", "app")
+        made.run("up")
+        made.run("down")
+        shutil.rmtree(made.state / "data" / "app")
+        made.run("up", code=1)
+        made.run("up", "--empty", "--yes")
+        refused = made.run("ask", "502 once more", code=1)
+        assert "techsapo answers reset-budget day" in refused.stderr
+        made.run("answers", "reset-budget", "day", "--yes")
+        made.run("ask", "502 and once more")
+        made.run("down", "--volumes", "--yes")
+        made.run("up")
+        made.run("ask", "502")

@@ -212,10 +212,10 @@ def test_two_at_once_do_not_disturb_each_other(edge: Edge) -> None:
 
 
 def test_without_nginx_http_01_says_what_it_needs(edge: Edge) -> None:
-    edge.project.run("down", "--yes")
+    edge.project.run("stop", "nginx")
     try:
         said = edge.techsapo("renew", "--force", code=1)
         assert "http-01 needs the stack's nginx, which is not running" in said
     finally:
-        edge.project.run("up", "--yes")
+        edge.project.run("start", "nginx")
     edge.techsapo("renew")

@@ -1,25 +1,33 @@
-"""Certificates from a real CA, validated through the generated nginx, deployed and read back."""
+"""Certificates from a real CA, validated through the generated nginx, deployed, and renewed under load."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from acme_ca import pebble
 from crond import cron
+from cryptography import x509
 from edges import NAME, Edge, acme_edge
+from handshakes import connecting
+from servers import wait_for
 
 from techsapo_ops.adapters.tls import names_of
 from techsapo_ops.apply.administration import actions, chain_of
 from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.certs.renew import renew
 from techsapo_ops.certs.self_signed import local_authority, sign
 from techsapo_ops.spec.models import Spec
 
 pytestmark = pytest.mark.lab
+LIFE = timedelta(seconds=30)
+"""Of the short certificate."""
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +128,49 @@ def test_what_nginx_refuses_is_taken_back_and_put_into_use_later(edge: Edge) -> 
     assert edge.served() != before
     assert edge.orders() == orders + 1
     assert edge.status()["failures"] == 0
+
+
+def test_renewals_under_load_fail_no_handshake(edge: Edge) -> None:
+    kept = edge.project.spec["certificates"]
+    # Made here: a CA would only add its own time between the reloads.
+    edge.project.write(certificates={"techsapo": {"names": [NAME]}})
+    edge.techsapo("renew")
+    certificates = edge.certificates()
+    with connecting(edge.tls_port, threads=8, pause=0.02) as clients:
+        for _ in range(6):
+            (result,) = renew(certificates, force=True)
+            assert result.error is None, result.error
+            assert result.served
+    assert clients.failures == []
+    assert len(clients.seen) == 7
+    assert clients.handshakes > 60
+    edge.project.write(certificates=kept)
+
+
+def test_the_job_renews_a_short_certificate_before_it_ends_without_a_gap(edge: Edge, tmp_path: Path) -> None:
+    kept = edge.project.spec["certificates"]
+    seconds = int(LIFE.total_seconds())
+    with pebble(tmp_path / "p", edge.dns, edge.project.spec["nginx"]["listen"], validity=seconds) as short:
+        edge.certificate(directory=short.directory, ca_file=str(short.ca_file))
+        edge.techsapo("renew")
+        due = edge.served().not_valid_after_utc - LIFE / 2
+        with connecting(edge.tls_port, threads=2, pause=0.05) as clients:
+
+            def looked() -> bool:
+                """As whoever starts the jobs does at each of its times."""
+                edge.project.run("jobs", "run", "certs")
+                return len(clients.seen) >= 2
+
+            wait_for(lambda: datetime.now(UTC) >= due, what="half of its life")
+            wait_for(looked, timeout=2 * seconds, what="another certificate")
+        assert clients.failures == []
+        assert clients.expired == 0
+        seen = [x509.load_der_x509_certificate(der) for der in clients.seen]
+        for before, after in itertools.pairwise(seen):
+            assert after.not_valid_before_utc < before.not_valid_after_utc
+            assert after.not_valid_before_utc - before.not_valid_before_utc > LIFE / 3
+    edge.project.write(certificates=kept)
+    edge.techsapo("renew")
 
 
 @pytest.mark.nightly

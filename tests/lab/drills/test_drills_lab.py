@@ -14,6 +14,7 @@ from fakes.notified import notified
 from projects import Project, project, small_spec
 from quick_key import quick_repository
 from servers import free_port, wait_for
+from stacks import with_alerts
 
 from techsapo_ops.adapters.lock import exclusive
 
@@ -33,7 +34,8 @@ def hook() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, hook: Receiver) -> Iterator[Project]:
-    spec = small_spec(engine="native", nginx={"listen": free_port()}, locale="en")
+    spec = small_spec(engine="native", nginx={"listen": free_port()}, locale="en", schedule={"by": "none"})
+    spec["monitoring"] |= with_alerts("Drill")
     spec["app"] = {
         "drain": "0s",
         "instances": [{"port": free_port(), "weight": 3}, {"port": free_port(), "weight": 2}],
@@ -137,7 +139,7 @@ def standing(stack: Project) -> list[Any]:
 def test_a_page_is_met_by_who_acknowledges_it_and_else_a_ticket(stack: Project, hook: Receiver) -> None:
     wait_for(lambda: not standing(stack), what="the end of the drill before")
     drill = stack.popen("drill", "alert", "--to-page", "--json")
-    # Prometheus may still have the series of the drill before: who acknowledges that one has nothing of this one.
+    # Prometheus may still have the series of the drill before: to acknowledge that one says nothing of this.
     wait_for(lambda: "firing" in [note.status for note in hook.notes], what="the page")
     stack.run("alerts", "ack", "Drill", "--by", "hanako")
     report = json.loads(drill.communicate(timeout=300)[0])

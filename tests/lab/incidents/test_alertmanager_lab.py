@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -53,8 +52,9 @@ class Scene:
         return sum((n.alert, n.status) == (name, status) for n in self.told.notes)
 
 
-@contextmanager
-def scene(folder: Path) -> Iterator[Scene]:
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    folder = tmp_path_factory.mktemp("scene")
     with ExitStack() as stack:
         told = stack.enter_context(receiving())
         port = servers.free_port()
@@ -89,42 +89,32 @@ def scene(folder: Path) -> Iterator[Scene]:
         yield Scene(Alertmanager(server.url), told, app)
 
 
-def test_the_app_hears_of_alerts_with_its_key_and_of_their_end_but_of_no_test_or_drill(
-    tmp_path: Path,
+def test_the_app_hears_of_alerts_with_its_key_and_of_their_end_but_of_no_test_drill_or_silenced_one(
+    here: Scene,
 ) -> None:
-    with scene(tmp_path) as here:
-        for name, labels in {
-            "Watchdog": {}, "Test": {"techsapo_test": "1"}, "Exercise": {"drill": "true"},
-            "Again": {"next": "0"}, "WeeklyReport": {},
-        }.items():  # fmt: skip
-            here.fire(name, **labels)
-        here.fire("Slow")
-        servers.wait_for(lambda: here.incidents() == {"Slow fires": 1}, what="an incident")
-        servers.wait_for(lambda: here.notes("Slow") == 1, what="the message to people")
-        here.end("Slow")
-        servers.wait_for(lambda: here.incidents() == {"Slow fires": 0}, timeout=60, what="its end")
-        assert "Authentication failed" not in here.app.log()
+    now = datetime.now(UTC)
+    muted = [Matcher("alertname", "=", "Muted")]
+    here.alertmanager.silence(muted, now, now + timedelta(hours=1), "lab", "muted")
+    for name, labels in {
+        "Watchdog": {}, "Test": {"techsapo_test": "1"}, "Exercise": {"drill": "true"},
+        "Again": {"next": "0"}, "WeeklyReport": {}, "Muted": {},
+    }.items():  # fmt: skip
+        here.fire(name, **labels)
+    here.fire("Slow")
+    servers.wait_for(lambda: here.incidents() == {"Slow fires": 1}, what="an incident")
+    servers.wait_for(lambda: here.notes("Slow") == 1, what="the message to people")
+    assert here.notes("Muted") == 0
+    here.end("Slow")
+    servers.wait_for(lambda: here.incidents() == {"Slow fires": 0}, timeout=60, what="its end")
+    assert "Authentication failed" not in here.app.log()
 
 
-def test_what_a_silence_mutes_opens_no_incident(tmp_path: Path) -> None:
-    with scene(tmp_path) as here:
-        now = datetime.now(UTC)
-        here.alertmanager.silence(
-            [Matcher("alertname", "=", "Muted")], now, now + timedelta(hours=1), "lab", "muted"
-        )
-        here.fire("Muted")
-        here.fire("Slow")
-        servers.wait_for(lambda: here.incidents() == {"Slow fires": 1}, what="the other incident")
-        assert here.notes("Muted") == 0
-
-
-def test_people_are_told_while_the_app_is_away_and_it_hears_of_it_when_it_is_back(tmp_path: Path) -> None:
-    with scene(tmp_path) as here:
-        here.app.process.terminate()
-        here.app.process.wait(30)
-        here.fire("Slow")
-        servers.wait_for(lambda: here.notes("Slow") == 1, what="the message to people")
-        folder, port = here.app.directory, here.app.port
-        auth = {"required": True, "monitoring_networks": []}
-        with serving(folder, port=port, app={"port": port, "auth": auth}, investigate={}):
-            servers.wait_for(lambda: here.incidents() == {"Slow fires": 1}, timeout=60, what="an incident")
+def test_people_are_told_while_the_app_is_away_and_it_hears_of_it_when_it_is_back(here: Scene) -> None:
+    here.app.process.terminate()
+    here.app.process.wait(30)
+    here.fire("Late", service="till")
+    servers.wait_for(lambda: here.notes("Late") == 1, what="the message to people")
+    folder, port = here.app.directory, here.app.port
+    auth = {"required": True, "monitoring_networks": []}
+    with serving(folder, port=port, app={"port": port, "auth": auth}, investigate={}):
+        servers.wait_for(lambda: here.incidents().get("Late fires") == 1, timeout=60, what="an incident")

@@ -1,4 +1,7 @@
-"""Incidents in a real MariaDB, and in a cluster of three: several processes that hear the same at once."""
+"""Incidents in a cluster of three MariaDB: a process at each member, and all hear the same at once.
+
+Two apps at one MariaDB are in test_storm_lab.py.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +13,19 @@ from pathlib import Path
 
 import incident_reporter
 import pytest
-from audit_rows import prepare
 from galera_lab import Member, cluster, three_machines
 from incident_reporter import EACH, GROUPS
-from servers import mariadb
 
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.stores.incidents.store import IncidentStore
 
 pytestmark = pytest.mark.lab
 
 
-def hearing(words: Sequence[str], member: Member | None = None) -> subprocess.Popen[str]:
+def hearing(words: Sequence[str], member: Member) -> subprocess.Popen[str]:
     argv = [sys.executable, incident_reporter.__file__, *words]
     pipe, path = subprocess.PIPE, str(Path(incident_reporter.__file__).parents[2])
     return subprocess.Popen(
-        member.inside(*argv) if member is not None else argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True,
+        member.inside(*argv), stdin=pipe, stdout=pipe, stderr=pipe, text=True,
         env={**os.environ, "PYTHONPATH": path},
     )  # fmt: skip
 
@@ -41,21 +41,6 @@ def all_at_once(processes: Sequence[subprocess.Popen[str]]) -> None:
     for process in processes:
         assert process.communicate(timeout=240) == ("", "")
         assert process.returncode == 0
-
-
-def test_500_alerts_that_two_processes_hear_at_once_are_one_incident_a_group(tmp_path: Path) -> None:
-    with mariadb(tmp_path) as server:
-        database = prepare(server)
-        words = ["root", server.password or "", str(server.port), "127.0.0.1"]
-        all_at_once([hearing(words) for _ in range(2)])
-        store = IncidentStore(database, Path())
-        incidents = store.incidents(limit=100)
-        assert [i.number for i in incidents] == list(range(GROUPS, 0, -1))
-        assert {(i.alerts, i.firing) for i in incidents} == {(EACH, EACH)}
-        assert {len(store.alerts(i.number)) for i in incidents} == {EACH}
-        kinds = [[e.kind for e in store.entries(i.number)] for i in incidents]
-        assert kinds == [["opened", "joined"]] * GROUPS
-        store.close()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="networks of its own need root")

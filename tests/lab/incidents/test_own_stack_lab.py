@@ -12,6 +12,7 @@ import httpx
 import pytest
 from projects import Project, project, small_spec
 from servers import wait_for
+from stacks import with_alerts
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.http import BasicLogin
@@ -26,7 +27,9 @@ pytestmark = pytest.mark.lab
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Project]:
-    with project(small_spec(investigate={"start": "all", "deadline": "30s"})) as made:
+    spec = small_spec(investigate={"start": "all", "deadline": "30s"}, schedule={"by": "none"})
+    spec["monitoring"] |= with_alerts()
+    with project(spec) as made:
         made.run("up")
         made.well()
         yield made

@@ -30,6 +30,7 @@ TOKENS = 100
 """Of one reply at most: an investigation costs 0.20 USD at worst, and 0.12 USD as it is."""
 DAILY = 5.0
 SHARE = 0.2
+Work = Callable[[Vendor, Slack, Server, list[Server], Callable[[], object]], None]
 
 
 def webhook(group: int, now: str, count: int = EACH) -> dict[str, Any]:
@@ -90,15 +91,16 @@ def kinds(app: Server, number: int) -> list[str]:
     return [entry["kind"] for entry in incident(app, number)["timeline"]]
 
 
-def in_a_loop(folder: Path, model: str, work: Callable[[Vendor, Slack, Server, list[Server]], None]) -> None:
-    """Do `work` in a thread, beside the vendor's loop."""
+def in_a_loop(folder: Path, model: str, work: Work) -> None:
+    """Do `work` in a thread, beside the vendor's loop; what is called last lets a held vendor answer."""
 
     async def main() -> None:
+        loop = asyncio.get_running_loop()
         async with vendor(Chat()) as seen:
 
             def scene() -> None:
                 with incoming_webhook() as slack, two_apps(folder, seen, slack, model) as (database, apps):
-                    work(seen, slack, database, apps)
+                    work(seen, slack, database, apps, lambda: loop.call_soon_threadsafe(seen.released.set))
 
             await asyncio.to_thread(scene)
 
@@ -120,7 +122,7 @@ def now() -> str:
 def test_500_alerts_are_one_incident_a_group_told_once_each_and_paid_from_the_purse(tmp_path: Path) -> None:
     within_a_day()
 
-    def work(seen: Vendor, slack: Slack, database: Server, apps: list[Server]) -> None:
+    def work(seen: Vendor, slack: Slack, database: Server, apps: list[Server], _: object) -> None:
         moment = now()
         bodies = [webhook(group, moment) for group in range(GROUPS)]
         assert set(asyncio.run(told(apps, bodies))) == {200}
@@ -158,11 +160,15 @@ def test_an_instance_that_is_killed_midway_is_followed_by_the_other_and_nothing_
 ) -> None:
     within_a_day()
 
-    def work(seen: Vendor, slack: Slack, database: Server, apps: list[Server]) -> None:
+    def work(
+        seen: Vendor, slack: Slack, _: Server, apps: list[Server], release: Callable[[], object]
+    ) -> None:
         asyncio.run(told(apps[:1], [webhook(1, now(), 1)]))
         wait_for(lambda: len(seen.asked) == 2, timeout=60, what="the panel to be asked")
         apps[0].kill()
         assert kinds(apps[1], 1) == ["opened", "investigating", "evidence", "message", "message"]
+        wait_for(lambda: len(seen.asked) == 4, what="the panel to be asked by the other instance")
+        release()
         wait_for(lambda: "verdict" in kinds(apps[1], 1), timeout=120, what="a verdict by the other instance")
         wait_for(lambda: len(slack.messages) == 2, what="the second message")
         timeline = incident(apps[1], 1)["timeline"]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import servers
 from projects import Project, project, small_spec
+from stacks import with_alerts
 
 pytestmark = pytest.mark.lab
 
@@ -24,7 +25,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     spec = small_spec(locale="en")
     spec["monitoring"]["exporters"]["redis"] = servers.free_port()
     spec["monitoring"]["prometheus"]["scrape_interval"] = "1s"
-    spec["monitoring"]["alerts"] = {"RedisDown": {"for": "0s"}}
+    spec["monitoring"] |= with_alerts("RedisDown")
+    spec["monitoring"]["alerts"]["RedisDown"] = {"for": "0s"}
     spec["investigate"] = {
         "services": [
             {

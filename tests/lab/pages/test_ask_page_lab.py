@@ -36,6 +36,16 @@ def open_window() -> Iterator[Callable[..., Window]]:
         yield window
 
 
+@pytest.fixture(scope="module")
+def keyed(shared: Pool) -> tuple[str, str, str]:
+    """The address of an app that needs keys, and two of them."""
+    app = shared.app(**NEEDED)
+    keys = keys_of(app)
+    mine, other = make_key(keys, "mine"), make_key(keys, "other")
+    wait_for(lambda: with_key(app, other).status_code == 200, what="keys known")
+    return app.url, mine, other
+
+
 def sent_by(page: Page) -> list[str]:
     """The bodies of what `page` posts from now on."""
     sent: list[str] = []
@@ -189,42 +199,39 @@ def test_an_answer_is_read_again_by_its_address_and_by_the_history_of_this_brows
 
 
 def test_where_keys_are_on_the_history_goes_with_the_tab_and_answers_with_the_key(
-    tmp_path: Path, open_window: Callable[..., Window]
+    keyed: tuple[str, str, str], open_window: Callable[..., Window]
 ) -> None:
     from playwright.sync_api import expect
 
-    with serving(tmp_path, **NEEDED) as app:
-        keys = keys_of(app)
-        mine, other = make_key(keys, "mine"), make_key(keys, "other")
-        wait_for(lambda: with_key(app, other).status_code == 200, what="keys known")
-        window = open_window(1200, 900)
-        page = window.page
-        page.goto(app.url)
-        expect(page.locator("#offer")).to_be_hidden()
-        page.get_by_label("APIキー").fill(mine)
-        page.get_by_label("質問", exact=True).focus()  # the key is taken without its button
-        expect(page.locator("#offer")).to_contain_text("sim-a")
-        page.get_by_label("質問", exact=True).fill("disk full on db-2")
-        page.get_by_label("質問", exact=True).press("Control+Enter")
-        expect(page.locator("#of")).to_have_text("disk full on db-2", timeout=60_000)
-        assert "db-2" not in page.evaluate("JSON.stringify(localStorage)")
-        stranger = page.context.new_page()
-        stranger.goto(page.url)
-        expect(stranger.get_by_role("alert")).to_contain_text("APIキーが必要です")
-        stranger.get_by_label("APIキー").fill(other)
-        stranger.get_by_label("APIキー").press("Enter")
-        expect(stranger.get_by_role("alert")).to_contain_text("ほかの利用者のもの")
-        expect(stranger.locator("#history")).to_be_hidden()
-        stranger.get_by_label("APIキー").fill(mine)
-        stranger.get_by_label("APIキー").press("Enter")
-        expect(stranger.locator("#answer")).to_contain_text("（シミュレーション）")
-        expect(page.locator("#history")).to_be_visible()
-        page.get_by_label("APIキー").fill(other)  # somebody else at the same tab
-        page.get_by_label("APIキー").press("Enter")
-        expect(page.get_by_role("alert")).to_contain_text("ほかの利用者のもの")
-        expect(page.locator("#history")).to_be_hidden()
-        assert "db-2" not in page.evaluate("JSON.stringify(sessionStorage)")
-        window.assert_clean(allowed="status of 40")
+    url, mine, other = keyed
+    window = open_window(1200, 900)
+    page = window.page
+    page.goto(url)
+    expect(page.locator("#offer")).to_be_hidden()
+    page.get_by_label("APIキー").fill(mine)
+    page.get_by_label("質問", exact=True).focus()  # the key is taken without its button
+    expect(page.locator("#offer")).to_contain_text("sim-a")
+    page.get_by_label("質問", exact=True).fill("disk full on db-2")
+    page.get_by_label("質問", exact=True).press("Control+Enter")
+    expect(page.locator("#of")).to_have_text("disk full on db-2", timeout=60_000)
+    assert "db-2" not in page.evaluate("JSON.stringify(localStorage)")
+    stranger = page.context.new_page()
+    stranger.goto(page.url)
+    expect(stranger.get_by_role("alert")).to_contain_text("APIキーが必要です")
+    stranger.get_by_label("APIキー").fill(other)
+    stranger.get_by_label("APIキー").press("Enter")
+    expect(stranger.get_by_role("alert")).to_contain_text("ほかの利用者のもの")
+    expect(stranger.locator("#history")).to_be_hidden()
+    stranger.get_by_label("APIキー").fill(mine)
+    stranger.get_by_label("APIキー").press("Enter")
+    expect(stranger.locator("#answer")).to_contain_text("（シミュレーション）")
+    expect(page.locator("#history")).to_be_visible()
+    page.get_by_label("APIキー").fill(other)  # somebody else at the same tab
+    page.get_by_label("APIキー").press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("ほかの利用者のもの")
+    expect(page.locator("#history")).to_be_hidden()
+    assert "db-2" not in page.evaluate("JSON.stringify(sessionStorage)")
+    window.assert_clean(allowed="status of 40")
 
 
 @each_row(
@@ -235,11 +242,11 @@ def test_where_keys_are_on_the_history_goes_with_the_tab_and_answers_with_the_ke
     ],
 )
 def test_a_key_that_was_typed_is_that_of_the_next_press(
-    at: str, press: str, keyed: tuple[str, str], open_window: Callable[..., Window]
+    at: str, press: str, keyed: tuple[str, str, str], open_window: Callable[..., Window]
 ) -> None:
     from playwright.sync_api import expect
 
-    url, key = keyed
+    url, key, _ = keyed
     window = open_window(1200, 900)
     page = window.page
     asked: list[str | None] = []
@@ -263,33 +270,23 @@ def test_a_key_that_was_typed_is_that_of_the_next_press(
     window.assert_clean(allowed="status of 40")
 
 
-@pytest.fixture(scope="module")
-def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """The address of an app that needs keys, and one of them."""
-    with serving(tmp_path_factory.mktemp("keyed"), **NEEDED) as app:
-        key = make_key(keys_of(app), "mine")
-        wait_for(lambda: with_key(app, key).status_code == 200, what="the key")
-        yield app.url, key
-
-
 def test_what_a_tier_asks_and_costs_is_said_before_anything_is_sent(
-    tmp_path: Path, open_window: Callable[..., Window]
+    shared: Pool, open_window: Callable[..., Window]
 ) -> None:
     from playwright.sync_api import expect
 
-    with serving(tmp_path) as app:
-        window = open_window(1200, 900)
-        page = window.page
-        page.goto(app.url)
-        offer = page.locator("#offer")
-        expect(offer).to_contain_text("sim-a, sim-b · ")
-        expect(offer).to_contain_text("支払いはありません")
-        page.get_by_label("重要").check()
-        expect(offer).to_contain_text("sim-a, sim-b, sim-c")
-        expect(offer).to_contain_text("この段階に必要な数： 4")
-        short = offer.inner_text()
-        page.get_by_label("質問", exact=True).fill("x" * 15_000)
-        expect(offer).not_to_have_text(short)
-        page.locator("#language").click()
-        expect(offer).to_contain_text("costs at most $")
-        window.assert_clean()
+    window = open_window(1200, 900)
+    page = window.page
+    page.goto(shared.app().url)
+    offer = page.locator("#offer")
+    expect(offer).to_contain_text("sim-a, sim-b · ")
+    expect(offer).to_contain_text("支払いはありません")
+    page.get_by_label("重要").check()
+    expect(offer).to_contain_text("sim-a, sim-b, sim-c")
+    expect(offer).to_contain_text("この段階に必要な数： 4")
+    short = offer.inner_text()
+    page.get_by_label("質問", exact=True).fill("x" * 15_000)
+    expect(offer).not_to_have_text(short)
+    page.locator("#language").click()
+    expect(offer).to_contain_text("costs at most $")
+    window.assert_clean()

@@ -122,14 +122,20 @@ def test_the_keyboard_alone_reaches_everything(
     }"""
     waiting = dict(page.evaluate(mark, CONTROLS))
     assert waiting
-    for _ in range(2 * len(waiting) + 10):
+    page.evaluate("""() => {
+        window.met = [];
+        document.addEventListener("focusin", ({ target }) => {
+            met.push([placeOf(target), getComputedStyle(target).outlineStyle]);
+        });
+    }""")
+    for pressed in range(1, 2 * len(waiting) + 11):
         page.keyboard.press("Tab")
-        place, outline = page.evaluate(
-            "[placeOf(document.activeElement), getComputedStyle(document.activeElement).outlineStyle]"
-        )
-        if place in waiting:
-            assert outline != "none", waiting[place]
-            del waiting[place]
+        if pressed % 10:
+            continue
+        for place, outline in page.evaluate("met.splice(0)"):
+            if place in waiting:
+                assert outline != "none", waiting[place]
+                del waiting[place]
         if not waiting:
             break
     assert waiting == {}

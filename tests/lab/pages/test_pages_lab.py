@@ -69,40 +69,40 @@ def test_answers_and_grades_appear_before_the_verdict(
 
 
 def test_a_question_is_sent_again_with_its_key_and_the_next_one_with_another(
-    tmp_path: Path, open_window: Callable[..., Window]
+    shared: Pool, open_window: Callable[..., Window]
 ) -> None:
     from playwright.sync_api import Route, expect
 
-    with serving(tmp_path) as app:
-        window = open_window(1200, 900)
-        page = window.page
-        sent: list[tuple[str, str | None]] = []
+    app = shared.app()
+    window = open_window(1200, 900)
+    page = window.page
+    sent: list[tuple[str, str | None]] = []
 
-        def pass_on(route: Route) -> None:
-            """The first attempt meets an instance that died behind nginx, the third one a lost connection."""
-            sent.append((route.request.headers.get("idempotency-key", ""), route.request.post_data))
-            if len(sent) == 1:
-                route.fulfill(status=502, content_type="application/problem+json", body='{"status": 502}')
-            elif len(sent) == 3:
-                route.abort("connectionreset")
-            else:
-                route.continue_()
+    def pass_on(route: Route) -> None:
+        """The first attempt meets an instance that died behind nginx, the third one a lost connection."""
+        sent.append((route.request.headers.get("idempotency-key", ""), route.request.post_data))
+        if len(sent) == 1:
+            route.fulfill(status=502, content_type="application/problem+json", body='{"status": 502}')
+        elif len(sent) == 3:
+            route.abort("connectionreset")
+        else:
+            route.continue_()
 
-        page.route("**/api/v1/generate*", pass_on)
-        page.goto(app.url)
-        for number in (1, 2):
-            page.get_by_label("質問").fill(f"ディスクが一杯です {number}")
-            page.get_by_label("質問").press("Control+Enter")
-            expect(page.locator("#badges")).to_contain_text("シミュレーション", timeout=60_000)
-            page.wait_for_function("!document.getElementById('problem').checkVisibility()")
-            expect(page.locator("#timeline li").last).to_contain_text("結論が出ました", timeout=60_000)
-            expect(page.locator("#stop")).to_be_hidden(timeout=60_000)
-        first, second, third, fourth = sent
-        assert first == second
-        assert third == fourth
-        assert first[0] != third[0]
-        assert all(len(key) == 32 for key, _ in sent)
-        window.assert_clean(allowed="502")
+    page.route("**/api/v1/generate*", pass_on)
+    page.goto(app.url)
+    for number in (1, 2):
+        page.get_by_label("質問").fill(f"ディスクが一杯です {number}")
+        page.get_by_label("質問").press("Control+Enter")
+        expect(page.locator("#badges")).to_contain_text("シミュレーション", timeout=60_000)
+        page.wait_for_function("!document.getElementById('problem').checkVisibility()")
+        expect(page.locator("#timeline li").last).to_contain_text("結論が出ました", timeout=60_000)
+        expect(page.locator("#stop")).to_be_hidden(timeout=60_000)
+    first, second, third, fourth = sent
+    assert first == second
+    assert third == fourth
+    assert first[0] != third[0]
+    assert all(len(key) == 32 for key, _ in sent)
+    window.assert_clean(allowed="502")
 
 
 def test_the_pages_ask_for_an_answer_in_the_language_that_the_reader_chose(
@@ -181,35 +181,35 @@ def again(directory: Path, port: int):  # type: ignore[no-untyped-def]  # a cont
 
 
 def test_where_keys_are_on_the_pages_have_a_field_for_one_and_forget_it_with_the_tab(
-    tmp_path: Path, open_window: Callable[..., Window]
+    shared: Pool, open_window: Callable[..., Window]
 ) -> None:
     from playwright.sync_api import expect
 
-    with serving(tmp_path, **NEEDED) as app:
-        key = make_key(keys_of(app), "page")
-        wait_for(lambda: with_key(app, key).status_code == 200, what="key known")
-        window = open_window(1200, 900)
-        page = window.page
-        page.goto(app.url)
-        page.get_by_label("質問").fill("disk full on db-2")
-        page.get_by_label("質問").press("Control+Enter")
-        expect(page.get_by_role("alert")).to_contain_text("上の欄に入力してください")
-        expect(page.get_by_role("alert")).to_contain_text("unauthorized")
-        page.get_by_label("APIキー").fill(key)
-        page.get_by_label("APIキー").press("Enter")
-        page.get_by_label("質問").press("Control+Enter")
-        expect(page.locator("#badges")).to_contain_text("シミュレーション")
-        page.reload()
-        expect(page.get_by_label("APIキー")).to_have_value(key)
-        page.get_by_label("質問").fill("disk full on db-2")
-        page.get_by_label("質問").press("Control+Enter")
-        expect(page.locator("#badges")).to_contain_text("キャッシュ")
-        expect(page.get_by_role("heading", name="経過")).to_be_hidden()
-        other = page.context.new_page()
-        other.goto(app.url)
-        expect(other.get_by_label("APIキー")).to_have_value("")
-        assert key not in page.evaluate("JSON.stringify(localStorage)") + page.context.new_page().url
-        window.assert_clean(allowed="401")
+    app = shared.app(**NEEDED)
+    key = make_key(keys_of(app), "page")
+    wait_for(lambda: with_key(app, key).status_code == 200, what="key known")
+    window = open_window(1200, 900)
+    page = window.page
+    page.goto(app.url)
+    page.get_by_label("質問").fill("disk full on db-7")
+    page.get_by_label("質問").press("Control+Enter")
+    expect(page.get_by_role("alert")).to_contain_text("上の欄に入力してください")
+    expect(page.get_by_role("alert")).to_contain_text("unauthorized")
+    page.get_by_label("APIキー").fill(key)
+    page.get_by_label("APIキー").press("Enter")
+    page.get_by_label("質問").press("Control+Enter")
+    expect(page.locator("#badges")).to_contain_text("シミュレーション")
+    page.reload()
+    expect(page.get_by_label("APIキー")).to_have_value(key)
+    page.get_by_label("質問").fill("disk full on db-7")
+    page.get_by_label("質問").press("Control+Enter")
+    expect(page.locator("#badges")).to_contain_text("キャッシュ")
+    expect(page.get_by_role("heading", name="経過")).to_be_hidden()
+    other = page.context.new_page()
+    other.goto(app.url)
+    expect(other.get_by_label("APIキー")).to_have_value("")
+    assert key not in page.evaluate("JSON.stringify(localStorage)") + page.context.new_page().url
+    window.assert_clean(allowed="401")
 
 
 def themes(window: Window, url: str) -> None:
