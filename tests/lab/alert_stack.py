@@ -47,6 +47,7 @@ class Stack:
         self.caused: dict[str, float] = {}
         self.ended: dict[str, float] = {}
         self._inhibited: dict[str, float] = {}
+        self._client = stack.enter_context(httpx.Client(timeout=60, trust_env=False))
         self.told = stack.enter_context(receiving())
         self.upstream = Upstream()
         self.ports = [servers.free_port() for _ in range(3)]
@@ -194,13 +195,13 @@ class Stack:
 
     def states(self) -> dict[str, dict[str, Any]]:
         """Alertmanager's view of each alert, by name; of several the last."""
-        found = httpx.get(f"{self.alertmanager.url}/api/v2/alerts", timeout=60, trust_env=False).json()
+        found = self._client.get(f"{self.alertmanager.url}/api/v2/alerts").json()
         return {a["labels"]["alertname"]: a for a in found}
 
     def query(self, expr: str) -> list[dict[str, Any]]:
         """What Prometheus answers."""
         url = f"{self.prometheus.url}/api/v1/query"
-        data = httpx.get(url, params={"query": expr}, timeout=60, trust_env=False).json()["data"]
+        data = self._client.get(url, params={"query": expr}).json()["data"]
         found: list[dict[str, Any]] = data["result"]
         return found
 

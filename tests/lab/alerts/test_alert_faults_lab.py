@@ -41,6 +41,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "RedisNotWritable": {"window": "8s", **OVER},
     "ServiceRestarting": {"window": "90s"},
     "AnalysisSlow": {"window": "12s", "for": "1s"},
+    # Nothing runs jobs here, which it would tell where all of this takes long.
+    "SchedulerDown": {"enabled": False},
 }
 ITSELF = ("AlertCannotFire", "MonitoringDegraded", "NotificationsFailing")
 """What a stack tells of its own monitoring."""
