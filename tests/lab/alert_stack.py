@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
@@ -28,6 +29,7 @@ from orchestrator import serving
 from techsapo_ops.apply.ledger_entry import LedgerEntry
 from techsapo_ops.apply.outcome import tell_prometheus
 from techsapo_ops.render.stack import secret_files
+from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stores.keys import KeyFile, new_key
 
@@ -45,6 +47,7 @@ class Stack:
         self.caused: dict[str, float] = {}
         self.ended: dict[str, float] = {}
         self._inhibited: dict[str, float] = {}
+        self._client = stack.enter_context(httpx.Client(timeout=60, trust_env=False))
         self.told = stack.enter_context(receiving())
         self.upstream = Upstream()
         self.ports = [servers.free_port() for _ in range(3)]
@@ -192,13 +195,13 @@ class Stack:
 
     def states(self) -> dict[str, dict[str, Any]]:
         """Alertmanager's view of each alert, by name; of several the last."""
-        found = httpx.get(f"{self.alertmanager.url}/api/v2/alerts", timeout=60, trust_env=False).json()
+        found = self._client.get(f"{self.alertmanager.url}/api/v2/alerts").json()
         return {a["labels"]["alertname"]: a for a in found}
 
     def query(self, expr: str) -> list[dict[str, Any]]:
         """What Prometheus answers."""
         url = f"{self.prometheus.url}/api/v1/query"
-        data = httpx.get(url, params={"query": expr}, timeout=60, trust_env=False).json()["data"]
+        data = self._client.get(url, params={"query": expr}).json()["data"]
         found: list[dict[str, Any]] = data["result"]
         return found
 
@@ -208,6 +211,19 @@ class Stack:
         done = warm.run(argv, text=True)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout
+
+    def change_alerts(self, changes: dict[str, Any]) -> None:
+        """Let Prometheus take over other durations of alerts."""
+        self._data["monitoring"]["alerts"] |= changes
+        self._write()
+        self.prometheus.process.send_signal(signal.SIGHUP)
+
+    def _write(self) -> Spec:
+        """Write the spec down, and what is generated of it."""
+        (self.directory / "techsapo.yaml").write_text(yaml.safe_dump(self._data), encoding="utf-8")
+        spec = spec_of(self._data)
+        write(monitoring_files(spec, self.directory).values(), self.directory)
+        return spec
 
     def _after(self, name: str, status: str, since: dict[str, float]) -> float | None:
         if name not in since:
@@ -264,10 +280,9 @@ class Stack:
                 for name in ("critical", "warning", "info")
             }),
         }  # fmt: skip
-        (root / "techsapo.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
-        spec = spec_of(data)
+        self._data = data
+        spec = self._write()
         files = monitoring_files(spec, root)
-        write(files.values(), root)
         write(secret_files(topology_of(spec, root)), root)
         self.around.watch(spec, stack)
         (root / "textfile").mkdir()

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import warm
 from galera_lab import Cluster, Member
 from servers import wait_for
 
@@ -31,12 +32,10 @@ class App:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        argv = [sys.executable, str(HERE / self.script), str(self.folder), str(RATE), *self.names]
+        network = str(self.member.holder.pid)
+        argv = [sys.executable, HERE / self.script, network, self.folder, str(RATE), *self.names]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                self.member.inside(*argv), stdout=log, stderr=log, start_new_session=True,
-                env={**os.environ, "PYTHONPATH": str(HERE.parents[1])},
-            )  # fmt: skip
+            self.process = warm.popen(argv, stdout=log, stderr=log, start_new_session=True)
 
     def kill(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -72,7 +71,7 @@ class App:
 @contextmanager
 def app(folder: Path, running: Cluster, own: int, script: str = App.script) -> Iterator[App]:
     """One that writes on the network of the member of that number, to that one first."""
-    (place := folder / f"app-{own}").mkdir()
+    (place := folder / f"{Path(script).stem}-{own}").mkdir()
     names = [member.name for member in running.members]
     writing = App(place, running.members[own], [names[own], *(n for n in names if n != names[own])], script)
     writing.start()

@@ -176,15 +176,12 @@ class Cluster:
         ten seconds each time.
         """
         first, *others = self.members
-        server = ("mariadbd", f"--defaults-file={first.folder}/config/mysql/my.cnf")
-        # The one that sets it up has another socket.
-        self._once(first, first.folder / "bin" / "docker-entrypoint.sh", *server, "--wsrep-on=OFF")
-        alone = (
-            "--wsrep-new-cluster",
-            "--wsrep-cluster-address=gcomm://",
-            f"--wsrep-node-address={first.name}",
-        )
-        self._once(first, *server, *alone)
+        # The server that sets it up has another socket, and no wsrep.
+        self._once(
+            first, first.folder / "bin" / "docker-entrypoint.sh",
+            "mariadbd", f"--defaults-file={first.folder}/config/mysql/my.cnf", "--wsrep-new-cluster",
+            "--wsrep-cluster-address=gcomm://", f"--wsrep-node-address={first.name}",
+        )  # fmt: skip
         for other in others:
             shutil.rmtree(other.data)
             shutil.copytree(first.data, other.data)

@@ -1,7 +1,8 @@
 """People who label one answer through the app on the network of one member, until they are told to end.
 
-Run as `galera_labeller.py FOLDER RATE HOST…`, the own member first. FOLDER/acked and FOLDER/written get a
-line for each label that was stored. A label that the database did not take is given again.
+Run as `galera_labeller.py PID FOLDER RATE HOST…`, on the network of the process PID, the own member first.
+FOLDER/acked and FOLDER/written get a line for each label that was stored. A label that the database did not
+take is given again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from galera_writer import ROW
+from networks import enter
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.spec.secret import Secret
@@ -55,4 +57,5 @@ def _stored(store: LabelStore, label: Label) -> bool:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3:])
+    enter(int(sys.argv[1]))
+    main(Path(sys.argv[2]), float(sys.argv[3]), sys.argv[4:])

@@ -1,8 +1,8 @@
 """An app's audit log on the network of one member: it writes rows until it is told to end.
 
-Run as `galera_writer.py FOLDER RATE HOST…`, the own member first. FOLDER/acked has a line for each row that
-was acknowledged, FOLDER/written one for each batch that reached the database. It ends when FOLDER/end is
-there and no row waits on disk any more.
+Run as `galera_writer.py PID FOLDER RATE HOST…`, on the network of the process PID, the own member first.
+FOLDER/acked has a line for each row that was acknowledged, FOLDER/written one for each batch that reached the
+database. It ends when FOLDER/end is there and no row waits on disk any more.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+from networks import enter
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.spec.secret import Secret
@@ -55,4 +57,5 @@ def main(folder: Path, rate: float, hosts: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3:])
+    enter(int(sys.argv[1]))
+    main(Path(sys.argv[2]), float(sys.argv[3]), sys.argv[4:])

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,18 @@ from cluster_world import WEBHOOK
 from fakes.notified import notified
 from machines import HUB, NETWORK, Namespaces, Wire
 from machines_spec import machines_files, machines_topology
+from monitoring_stack import alerts_off, episodes_alone
+from networks import within
 from servers import binary, wait_for
 
 from techsapo_ops.adapters.http import Unreachable
-from techsapo_ops.adapters.monitoring_server import ApiError, Inside, MonitoringServer, Way
-from techsapo_ops.adapters.process import Command, Completed, SubprocessRunner
+from techsapo_ops.adapters.monitoring_server import ApiError, MonitoringServer, Way, straight
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.services.alertmanager.kind import CLUSTER_KEY, CLUSTER_MEMBER
 from techsapo_ops.services.made_secrets import made_key
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
 
 _OFF = {"enabled": False}
 _NAME = re.compile(r"\b(?:app|alertmanager|prometheus)-([abc]):(\d+)")
@@ -56,7 +59,10 @@ _SECTIONS: dict[str, Any] = {
         },
         "grafana": _OFF,
         "exporters": dict.fromkeys(("node", "redis", "mysqld", "nginx", "blackbox")),
-        "alerts": {"AppDown": {"for": "1s", "keep_firing_for": "0s", "threshold": 100}},
+        "alerts": {
+            **alerts_off(),
+            "AppDown": {"for": "1s", "keep_firing_for": "0s", "threshold": 100},
+        },
     },
     "notifications": notified({
         **{severity: _hook(severity) for severity in ("critical", "warning", "info")},
@@ -115,13 +121,12 @@ class Cluster:
 
         return _NAME.sub(at, text)
 
-    @property
-    def topology(self) -> Any:
+    @cached_property
+    def topology(self) -> Topology:
         return machines_topology(**_SECTIONS)
 
     def services(self, kind: str) -> tuple[Service, ...]:
-        found: tuple[Service, ...] = self.topology.of_kind(kind)
-        return found
+        return self.topology.of_kind(kind)
 
     def ask(self, made: type[MonitoringServer], *machines: str) -> Any:
         """The API of what is on these machines, asked from the bridge."""
@@ -131,13 +136,8 @@ class Cluster:
 
     @property
     def way(self) -> Way:
-        enter = self.wire.namespaces.enter()
-
-        def run(command: Command, seconds: float) -> Completed:
-            entered = Command((*enter, *command.argv), stdin=command.stdin)
-            return SubprocessRunner().run(entered, timeout=seconds)
-
-        return Inside(run, sys.executable)
+        pid = self.wire.namespaces.pid
+        return lambda asked: within(pid, lambda: straight(asked))
 
     def kill(self, name: str) -> None:
         """kill -9."""
@@ -220,7 +220,8 @@ def _write(cluster: Cluster) -> None:
             file = cluster.folder / "config" / path
             file.parent.mkdir(parents=True, exist_ok=True)
             text = text.replace("/run/secrets/acknowledge.tmpl", str(cluster.folder / "config/none.tmpl"))
-            text = text.replace("[10m]", f"[{AWAY}s]")
+            if file.name == "recording.yml":
+                text = episodes_alone(text, AWAY)
             file.write_text(cluster.addressed(text.replace("/run/secrets", str(cluster.folder / "secrets"))))
     secrets = cluster.folder / "secrets"
     secrets.mkdir()

@@ -8,10 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
 from fakes.notified import notified
 from stacks import templates
 
 from techsapo_ops.adapters.host_facts import HostFacts
+from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.services.alertmanager.configuration import alertmanager_files
 from techsapo_ops.services.grafana.kind import grafana_files
 from techsapo_ops.services.prometheus.scrape import prometheus_files
@@ -70,6 +73,21 @@ def spec_of(data: dict[str, Any] | None = None, **sections: Any) -> Spec:
         found["monitoring"] = {**monitoring, **logins}
         found["redis"] = {"accounts": False, **found.get("redis", {})}
     return Spec.model_validate(found)
+
+
+def alerts_off(*but: str) -> dict[str, Any]:
+    """`monitoring.alerts` of a spec that has these alerts alone: Prometheus works on each all the time."""
+    return {name: {"enabled": False} for name in alerts() if name not in but}
+
+
+def episodes_alone(recording: str, away: float) -> str:
+    """Of a recording.yml what records episodes; they go on for `away` seconds without their alert, not ten
+    minutes.
+    """
+    (group,) = (g for g in read_yaml(recording)["groups"] if g["name"] == "techsapo-episodes")
+    text: str = yaml.safe_dump({"groups": [group]})
+    assert "[10m]" in text
+    return text.replace("[10m]", f"[{away:g}s]")
 
 
 def topology_of(spec: Spec, root: Path, engine: EngineName = "native") -> Topology:

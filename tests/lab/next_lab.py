@@ -19,7 +19,7 @@ import warm
 import yaml
 from alert_lab import Receiver, receiving
 from fakes.notified import notified
-from monitoring_stack import monitoring_files, spec_of, topology_of, write
+from monitoring_stack import alerts_off, episodes_alone, monitoring_files, spec_of, topology_of, write
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.prometheus import Prometheus
@@ -93,7 +93,10 @@ class Stack:
             "monitoring": {
                 **monitoring(port),
                 # It comes and goes here, which is an alert of its own.
-                "alerts": {"AppDown": {"for": "1s", "keep_firing_for": "0s", "threshold": 100}},
+                "alerts": {
+                    **alerts_off("ConfigChanged", "TargetDown"),
+                    "AppDown": {"for": "1s", "keep_firing_for": "0s", "threshold": 100},
+                },
             },
             "notifications": notified({
                 "critical": [{"kind": "webhook", "url": self.told.url("critical")}],
@@ -116,9 +119,7 @@ class Stack:
         write(files.values(), directory)
         write(secret_files(topology_of(spec, directory)), directory)
         recording = directory / "prometheus/rules/recording.yml"
-        text = recording.read_text(encoding="utf-8")
-        assert "[10m]" in text
-        recording.write_text(text.replace("[10m]", f"[{AWAY}s]"), encoding="utf-8")
+        recording.write_text(episodes_alone(recording.read_text(encoding="utf-8"), AWAY), encoding="utf-8")
         self._port = port
         self._config = {kind: files[f"{kind}/{kind}.yml"].content for kind in port}
         self._servers: dict[str, ExitStack] = {}

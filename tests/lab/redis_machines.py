@@ -6,10 +6,8 @@ Each machine is a network on one bridge, so that a cable can be pulled; its file
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import subprocess
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,6 +18,7 @@ from typing import Any, TypeVar
 import redis
 from machines import Namespaces, Wire
 from machines_spec import machines_files, machines_topology
+from networks import within
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from servers import binary, wait_for
@@ -38,7 +37,6 @@ from techsapo_ops.stack.topology import Topology
 
 T = TypeVar("T")
 NAMES = ("a", "b", "c")
-_NEW_NETWORK = 0x40000000
 
 
 @dataclass
@@ -138,27 +136,7 @@ class RedisLab:
 
     def within(self, work: Callable[[], T], where: str | None = None) -> T:
         """What `work` comes to in a thread on the bridge's network, or on that of a machine."""
-        pid = (self.machines[where] if where is not None else self.wire.namespaces).pid
-        found: list[Any] = []
-
-        def run() -> None:
-            with Path(f"/proc/{pid}/ns/net").open("rb") as network:
-                if ctypes.CDLL(None, use_errno=True).setns(network.fileno(), _NEW_NETWORK):
-                    raise OSError(ctypes.get_errno(), "setns")
-            try:
-                found.append((True, work()))
-            except Exception as error:  # noqa: BLE001 - raised where it is waited for
-                found.append((False, error))
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        thread.join()
-        assert found, "no network of the lab"
-        ok, value = found[0]
-        if not ok:
-            raise value
-        result: T = value
-        return result
+        return within((self.machines[where] if where is not None else self.wire.namespaces).pid, work)
 
     def asyncio(self, main: Callable[[], Awaitable[T]], where: str | None = None) -> T:
         """The same of a coroutine."""

@@ -9,13 +9,17 @@ hour apart. A clock that nothing sets is told to the kernel as the kernel tells 
 from __future__ import annotations
 
 import itertools
+import json
+import re
+import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import redis as redis_client
 import servers
@@ -37,7 +41,11 @@ CHANGES: dict[str, dict[str, Any]] = {
     "RedisNotWritable": {"window": "8s", **OVER},
     "ServiceRestarting": {"window": "90s"},
     "AnalysisSlow": {"window": "12s", "for": "1s"},
+    # Nothing runs jobs here, which it would tell where all of this takes long.
+    "SchedulerDown": {"enabled": False},
 }
+ITSELF = ("AlertCannotFire", "MonitoringDegraded", "NotificationsFailing")
+"""What a stack tells of its own monitoring."""
 FREE = {name: {**p, "price": {"input": 0, "output": 0}} for name, p in QUICK.items()}
 FULL = 4 << 20
 """Bytes that Redis may use."""
@@ -278,16 +286,19 @@ class Lab:
 
 
 @pytest.fixture(scope="module")
-def faults(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> dict[str, Fault]:
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with ExitStack() as everything:
+        yield Lab(tmp_path_factory.mktemp("faults"), everything)
+
+
+@pytest.fixture(scope="module")
+def faults(lab: Lab, request: pytest.FixtureRequest) -> dict[str, Fault]:
     """Each fault that this machine allows, with what was told of it."""
     caused = [name for name in FAULTS if POSSIBLE.get(name, lambda: True)()]
-    with ExitStack() as everything:
-        lab = Lab(tmp_path_factory.mktemp("faults"), everything)
-        before = [n.alert for n in lab.stack.told.notes]
-        for name in caused:
-            lab.run(name)
-        notes = list(lab.stack.told.notes)
-        everything.callback(lab.stack.stop)
+    before = [n.alert for n in lab.stack.told.notes]
+    for name in caused:
+        lab.run(name)
+    notes = list(lab.stack.told.notes)
     assert before == []
     ends = [FAULTS[name].begun for name in caused[1:]] + [float("inf")]
     for name, end in zip(caused, ends, strict=True):
@@ -326,3 +337,62 @@ def test_each_fault_is_told_once_in_time_by_the_right_alert_alone_and_so_is_its_
     assert down == {"lab-a"}, "of several providers the one whose key was revoked"
     if impossible := FAULTS.keys() - faults.keys():
         pytest.skip(f"this process may not cause {sorted(impossible)}: no loop devices, or no kernel's clock")
+
+
+def test_trouble_of_the_monitoring_itself_is_told_and_taken_back(faults: dict[str, Fault], lab: Lab) -> None:
+    """On the stack whose faults are over: a start of another one takes as long as all of this."""
+    stack = lab.stack
+    stack.change_alerts({**dict.fromkeys(ITSELF, SHORT), "NotificationsFailing": {"window": "12s"}})
+    root = stack.directory
+    broken, config = root / "textfile" / "broken.prom", root / "alertmanager" / "alertmanager.yml"
+    good = config.read_text()
+    stack.cause("AlertCannotFire", "MonitoringDegraded", "NotificationsFailing")
+    silence = stack.techsapo(
+        "alerts", "silence", "AlertCannotFire", "--for", "5m", "--comment", "lab"
+    ).strip()
+    broken.write_text("not a metric {\n")
+    config.write_text("route: {")
+    stack.alertmanager.process.send_signal(signal.SIGHUP)
+    stack.settle(stack.fired, "MonitoringDegraded")
+    servers.wait_for(
+        lambda: bool(stack.states().get("AlertCannotFire", {}).get("status", {}).get("silencedBy"))
+    )
+    assert stack.fired("AlertCannotFire") is None
+    listed = {a["name"]: a["state"] for a in json.loads(stack.techsapo("alerts", "list", "--json"))["alerts"]}
+    assert listed["AlertCannotFire"] == "silenced"
+    assert listed["MonitoringDegraded"] == "firing"
+    assert set(listed) == {name for name, alert in alerts().items() if not alert.machines}
+    assert silence[:8] in stack.techsapo("alerts", "silence", "--list")
+    stack.techsapo("alerts", "silence", "--expire", silence[:8])
+    recorded = [a for a in json.loads(stack.techsapo("audit", "show", "--json")) if "silence" in a["what"]]
+    assert [(a["action"], a["outcome"], a["what"]["silence"]) for a in recorded[-2:]] == [
+        ("alerts silence", "done", silence), ("alerts silence --expire", "done", silence),
+    ]  # fmt: skip
+    stack.told.refused.add("info")
+    stack.techsapo("alerts", "test", "ConfigChanged", code=1)
+    stack.settle(stack.fired, *ITSELF)
+    assert None not in [stack.fired(name) for name in ITSELF], "\n".join(map(stack.why, ITSELF))
+
+    # One after another. An Alertmanager that reads its configuration while an alert ends may not say so: its
+    # group begins anew, and its first message is of others that ended.
+    *others, last = "AlertCannotFire", "NotificationsFailing", "MonitoringDegraded"
+    stack.end(*others)
+    broken.unlink()
+    stack.told.refused.clear()
+    stack.settle(stack.resolved, *others)
+    config.write_text(good)
+    stack.alertmanager.process.send_signal(signal.SIGHUP)
+    reloaded = "alertmanager_config_last_reload_successful 1"
+    servers.wait_for(
+        lambda: reloaded in httpx.get(f"{stack.alertmanager.url}/metrics", timeout=60, trust_env=False).text
+    )
+    stack.end(last)
+    stack.settle(stack.resolved, last)
+    assert None not in [stack.resolved(name) for name in ITSELF], "\n".join(map(stack.why, ITSELF))
+
+
+def test_a_synthetic_alert_is_timed_on_its_way_to_the_receiver(lab: Lab) -> None:
+    stack = lab.stack
+    said = stack.techsapo("alerts", "test", "MemoryHigh")
+    assert re.search(r"MemoryHigh reached receiver critical \(webhook\) in [\d.]+ s", said)
+    assert any(n.alert == "MemoryHigh" and "techsapo_test" in n.labels for n in stack.told.notes)

@@ -25,5 +25,7 @@ def test_the_cases_of_an_alert_notice_each_number_that_is_moved(name: str, tmp_p
 
 def test_a_number_that_no_case_is_near_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cases = alert_cases.load_cases()["AuditErrors"]
-    monkeypatch.setitem(alert_cases.load_cases(), "AuditErrors", {**cases, "silent": []})
+    silent = [case for case in cases["silent"] if case["name"] != "two errors on each of two instances"]
+    assert len(silent) == len(cases["silent"]) - 1
+    monkeypatch.setitem(alert_cases.load_cases(), "AuditErrors", {**cases, "silent": silent})
     assert unnoticed("AuditErrors", tmp_path) == ["threshold 2"]

@@ -3,13 +3,12 @@
 Only durations are shortened, through the spec. All faults happen once, in one stack: three instances of the
 app, each with a part of the trouble, scraped by one Prometheus. A test of its own then asks for each alert.
 
-That is for the night. By day `test_alert_faults_lab.py` has a fault of each kind, its cases each alert.
+By day `test_alert_faults_lab.py` has a fault of each kind, and trouble of the monitoring itself. The cases of
+alerts have each of them.
 """
 
 from __future__ import annotations
 
-import json
-import re
 import signal
 import sqlite3
 import threading
@@ -29,25 +28,22 @@ from rows import each_row
 
 from techsapo_ops.catalogue.alerts import alerts
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.nightly]
 
 SHORT = {"for": "1s"}
 LATER = {"for": "8s"}
 """Milder alerts, so that on a busy machine, too, the worse one is there first and mutes them."""
 PASSED = {**SHORT, "keep_firing_for": "0s"}
-LOOK = {"window": "12s"}
 PASSING = {"window": "12s", "keep_firing_for": "0s"}
 CHANGES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(["ConfidenceLow", "MemoryHigh", "AnalysesFailing"], SHORT),
     **dict.fromkeys(["BudgetHigh", "TargetDown"], SHORT),
     **dict.fromkeys(["AppDown", "NginxDown", "RedisDown", "MysqlDown"], PASSED),
-    "MonitoringDegraded": SHORT,
-    "AlertCannotFire": SHORT,
     "LlmErrorsHigh": LATER,
     # AnalysesFailing tells of what they would.
     **dict.fromkeys(["ErrorBudgetBurnFast", "ErrorBudgetBurnSlow"], LATER),
     **dict.fromkeys(["AuthFailuresHigh", "ApiKeyMisuse", "SensitiveAccess", "AbnormalTraffic"], PASSING),
-    **dict.fromkeys(["NotificationsFailing", "ProviderAdded"], LOOK),
+    "ProviderAdded": {"window": "12s"},
     "ConfigChanged": {"threshold": 0.2},
     # An attempt to write takes five seconds until it fails.
     "AuditErrors": {"threshold": 1, "minimum": 2, "window": "8s", "for": "1s"},
@@ -72,7 +68,6 @@ UNMUTED = ("LlmErrorsHigh",)
 BEFORE = (*SLOW, *DEAD, *ATTACKED, *POOR, *REBORN)
 """Those that are over before the servers around the apps, and the apps themselves, are stopped."""
 TOLD = (*BEFORE, *STOPPED, "AppDown")
-ITSELF = ("AlertCannotFire", "MonitoringDegraded", "NotificationsFailing")
 
 
 def ending(*names: str) -> list[str]:
@@ -87,16 +82,11 @@ DEAR = {name: {**p, "accuracy": 0, "price": {"input": 30, "output": 120}} for na
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with ExitStack() as everything:
-        yield Stack(tmp_path_factory.mktemp("alerts"), CHANGES, everything)
-
-
-@pytest.fixture(scope="module")
-def trouble(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Stack]:
-    """The stack after it got into every kind of trouble and out again."""
+def trouble(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """A stack after it got into every kind of trouble and out again."""
     begun = time.monotonic()
     with ExitStack() as faults:
+        stack = Stack(tmp_path_factory.mktemp("alerts"), CHANGES, faults)
         group = faults.enter_context(memory_group())
         faults.callback(stack.stop)
         upstream = faults.enter_context(ExitStack())
@@ -314,13 +304,11 @@ def stopped(stack: Stack) -> None:
     ask_redis(stack, stack.held_back)
 
 
-@pytest.mark.nightly
 @each_row("name", TOLD)
 def test_an_alert_is_told_once_its_cause_is_there(trouble: Stack, name: str) -> None:
     assert trouble.fired(name) is not None, trouble.why(name)
 
 
-@pytest.mark.nightly
 @each_row("name", MUTED)
 def test_a_milder_alert_is_held_back_by_a_worse_one_about_the_same(trouble: Stack, name: str) -> None:
     told, over = trouble.told.came(name, "firing"), trouble.told.came(MUTED[name], "resolved")
@@ -330,7 +318,6 @@ def test_a_milder_alert_is_held_back_by_a_worse_one_about_the_same(trouble: Stac
     assert told is None or told > min(over, trouble.ended[MUTED[name]]), trouble.why(name)
 
 
-@pytest.mark.nightly
 def test_what_follows_from_a_redis_that_is_down_is_held_back_by_the_alert_about_it(trouble: Stack) -> None:
     stopped_at = trouble.caused["RedisDown"]
     told = [n.status for n in trouble.told.notes if n.alert == "RedisErrors" and n.at > stopped_at]
@@ -338,76 +325,16 @@ def test_what_follows_from_a_redis_that_is_down_is_held_back_by_the_alert_about_
     assert told == [], trouble.why("RedisErrors")
 
 
-@pytest.mark.nightly
 @each_row("name", UNMUTED)
 def test_a_milder_alert_is_told_once_the_worse_one_is_over(trouble: Stack, name: str) -> None:
     assert trouble.fired(name) is not None, trouble.why(name)
 
 
-@pytest.mark.nightly
 def test_an_apply_is_told_in_one_message_with_its_number(trouble: Stack) -> None:
     told = [n for n in trouble.told.notes if (n.alert, n.status) == ("ConfigChanged", "firing")]
     assert [n.labels["number"] for n in told] == ["2"], trouble.why("ConfigChanged")
 
 
-@pytest.mark.nightly
 @each_row("name", ending(*TOLD, *UNMUTED))
 def test_an_alert_is_taken_back_once_its_cause_is_gone(trouble: Stack, name: str) -> None:
     assert trouble.resolved(name) is not None, trouble.why(name)
-
-
-def test_trouble_of_the_monitoring_itself_is_told_and_taken_back(stack: Stack) -> None:
-    for number in {1, 2, 3} - stack.apps.keys():
-        stack.start(number, **friendly())
-    root = stack.directory
-    broken, config = root / "textfile" / "broken.prom", root / "alertmanager" / "alertmanager.yml"
-    good = config.read_text()
-    stack.cause("AlertCannotFire", "MonitoringDegraded", "NotificationsFailing")
-    silence = stack.techsapo(
-        "alerts", "silence", "AlertCannotFire", "--for", "5m", "--comment", "lab"
-    ).strip()
-    broken.write_text("not a metric {\n")
-    config.write_text("route: {")
-    stack.alertmanager.process.send_signal(signal.SIGHUP)
-    stack.settle(stack.fired, "MonitoringDegraded")
-    servers.wait_for(
-        lambda: bool(stack.states().get("AlertCannotFire", {}).get("status", {}).get("silencedBy"))
-    )
-    assert stack.fired("AlertCannotFire") is None
-    listed = {a["name"]: a["state"] for a in json.loads(stack.techsapo("alerts", "list", "--json"))["alerts"]}
-    assert listed["AlertCannotFire"] == "silenced"
-    assert listed["MonitoringDegraded"] == "firing"
-    assert set(listed) == {name for name, alert in alerts().items() if not alert.machines}
-    assert silence[:8] in stack.techsapo("alerts", "silence", "--list")
-    stack.techsapo("alerts", "silence", "--expire", silence[:8])
-    recorded = [a for a in json.loads(stack.techsapo("audit", "show", "--json")) if "silence" in a["what"]]
-    assert [(a["action"], a["outcome"], a["what"]["silence"]) for a in recorded[-2:]] == [
-        ("alerts silence", "done", silence), ("alerts silence --expire", "done", silence),
-    ]  # fmt: skip
-    stack.told.refused.add("info")
-    stack.techsapo("alerts", "test", "ConfigChanged", code=1)
-    stack.settle(stack.fired, *ITSELF)
-    assert None not in [stack.fired(name) for name in ITSELF], "\n".join(map(stack.why, ITSELF))
-
-    # One after another. An Alertmanager that reads its configuration while an alert ends may not say so: its
-    # group begins anew, and its first message is of others that ended.
-    *others, last = "AlertCannotFire", "NotificationsFailing", "MonitoringDegraded"
-    stack.end(*others)
-    broken.unlink()
-    stack.told.refused.clear()
-    stack.settle(stack.resolved, *others)
-    config.write_text(good)
-    stack.alertmanager.process.send_signal(signal.SIGHUP)
-    reloaded = "alertmanager_config_last_reload_successful 1"
-    servers.wait_for(
-        lambda: reloaded in httpx.get(f"{stack.alertmanager.url}/metrics", timeout=60, trust_env=False).text
-    )
-    stack.end(last)
-    stack.settle(stack.resolved, last)
-    assert None not in [stack.resolved(name) for name in ITSELF], "\n".join(map(stack.why, ITSELF))
-
-
-def test_a_synthetic_alert_is_timed_on_its_way_to_the_receiver(stack: Stack) -> None:
-    said = stack.techsapo("alerts", "test", "MemoryHigh")
-    assert re.search(r"MemoryHigh reached receiver critical \(webhook\) in [\d.]+ s", said)
-    assert any(n.alert == "MemoryHigh" and "techsapo_test" in n.labels for n in stack.told.notes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -89,24 +90,29 @@ def test_the_next_receivers_are_told_of_incidents_that_are_old_enough(tmp_path: 
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One whose app is well between the tests."""
-    with watched(tmp_path_factory.mktemp("next")) as stack:
-        yield stack
+def stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Stack]]:
+    """Three in which nothing has failed yet: they are there long before an episode of one would be over."""
+    folders = [tmp_path_factory.mktemp("next") for _ in range(3)]
+    with ExitStack() as everything, ThreadPoolExecutor(3) as pool:
+        yield list(pool.map(lambda folder: everything.enter_context(watched(folder)), folders))
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Stack]:
-    """One in which nothing has failed yet: it is there long before an episode of before is over."""
-    with watched(tmp_path) as stack:
-        yield stack
+def stack(stacks: list[Stack]) -> Stack:
+    """One whose app is well between the tests."""
+    return stacks[0]
 
 
-@pytest.fixture(scope="module")
-def acknowledged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+@pytest.fixture
+def fresh(stacks: list[Stack]) -> Stack:
+    """One for one test alone."""
+    return stacks[1]
+
+
+@pytest.fixture
+def acknowledged(stacks: list[Stack]) -> Stack:
     """One in which somebody acknowledges an episode, and in which there is another after it."""
-    with watched(tmp_path_factory.mktemp("acknowledged")) as stack:
-        yield stack
+    return stacks[2]
 
 
 @each_row(
