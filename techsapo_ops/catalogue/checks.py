@@ -88,7 +88,7 @@ def checks_about(text: str, most: int = MOST_CHECKS) -> tuple[Check, ...]:
     Only those without a slot: nothing of `text` gets into a command.
     """
     named = topics_in(plain(text))
-    fitting = [each for each in checks().values() if not each.slots and named & each.signs.keys()]
+    fitting = [each for each in checks().values() if named & each.signs.keys() and not each.slots]
     return tuple(sorted(fitting, key=lambda each: -len(named & each.signs.keys()))[:most])
 
 

@@ -7,12 +7,17 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any, Literal
+from string import ascii_lowercase, digits
+from typing import TYPE_CHECKING, Literal
 
 from techsapo_ops.catalogue.yaml_text import packaged_table
 
+if TYPE_CHECKING:
+    from ahocorasick_rs import AhoCorasick
+
 _BEGINS_LONGER = 5
 """Letters from which on a word may go on."""
+_IN_A_WORD = frozenset(ascii_lowercase + digits)
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 """Where a name such as RedisMemoryHigh goes on with its next word."""
 
@@ -23,14 +28,14 @@ class Topic:
 
     name: str
     title: Mapping[Literal["ja", "en"], str]
-    words: re.Pattern[str]
-    effect: bool
+    words: tuple[str, ...]
+    effect: bool = False
 
 
 @cache
 def topics() -> Mapping[str, Topic]:
     """Every topic by name, in the order of topics.yaml."""
-    return packaged_table("topics.yaml", _topic)
+    return packaged_table("topics.yaml", Topic)
 
 
 def plain(text: str) -> str:
@@ -40,16 +45,31 @@ def plain(text: str) -> str:
 
 @lru_cache(maxsize=128)  # an investigation asks for the same pieces again and again
 def topics_in(text: str) -> frozenset[str]:
-    """The topics that `text`, which is `plain`, names."""
-    return frozenset(name for name, topic in topics().items() if topic.words.search(text))
+    """The topics that `text`, which is `plain`, names.
+
+    One pass finds the words of all: a search for each topic took 9 ms for an answer of 2,000 characters.
+    """
+    automaton, words = _automaton()
+    places = automaton.find_matches_as_indexes(text.encode(errors="replace").decode(), overlapping=True)
+    return frozenset(name for n, *place in places for word, name in words[n] if _stands(word, text, *place))
 
 
-def _topic(name: str, title: Any, words: tuple[str, ...], effect: bool = False) -> Topic:
-    return Topic(name, title, re.compile("|".join(map(_pattern, words))), effect)
+@cache
+def _automaton() -> tuple[AhoCorasick, tuple[list[tuple[str, str]], ...]]:
+    """What finds each word, and by its number how it is written in topics.yaml, and for which topics."""
+    from ahocorasick_rs import AhoCorasick  # a command that looks at no cause does not need it
+
+    words: dict[str, list[tuple[str, str]]] = {}
+    for topic in topics().values():
+        for word in topic.words:
+            words.setdefault(plain(word), []).append((word, topic.name))
+    return AhoCorasick(list(words)), tuple(words.values())
 
 
-def _pattern(word: str) -> str:
-    escaped = re.escape(plain(word))
+def _stands(word: str, text: str, start: int, end: int) -> bool:
+    """Whether `word`, which `text` has from `start` to `end`, is no part of another one there."""
     if not word.isascii():
-        return escaped
-    return rf"(?<![a-z0-9]){escaped}" + ("" if len(word) >= _BEGINS_LONGER else "s?(?![a-z0-9])")
+        return True
+    if text[start - 1 : start] in _IN_A_WORD:
+        return False
+    return len(word) >= _BEGINS_LONGER or text[end : end + 2].removeprefix("s")[:1] not in _IN_A_WORD

@@ -198,8 +198,9 @@ class Masker:
 
     def mask(self, text: str) -> str:
         """`text` without what the level takes out; what it makes of its own result is the same again."""
-        for _ in self._work(text):
-            pass
+        if text not in self._done:
+            for _ in self._work(text):
+                pass
         return self._result(text)
 
     async def masked(self, text: str) -> str:

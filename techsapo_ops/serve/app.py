@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from techsapo_ops.adapters.imports import OTEL_HINT, OTEL_LACKING, has_otel
 from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.catalogue.checks import checks_about
 from techsapo_ops.catalogue.series import ANSWERING
 from techsapo_ops.serve.answers.analyst import Analyst, tell_of_tiers
 from techsapo_ops.serve.answers.answers import Answers, Prompts
@@ -143,6 +144,7 @@ class App:
         )
         shared.journals.life = spending.life
         self.lifecycle.at_warm.append(lambda: tell_of_tiers(wallbounce, spending))
+        self.lifecycle.at_warm.append(lambda: checks_about(""))  # its tables take the first answer 8 ms
         setting = answer_setting(options, instance.build)
         own_pages = OwnPages(options.knowledge)
         answers = Answers(

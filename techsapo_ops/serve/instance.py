@@ -100,7 +100,7 @@ class Lifecycle:
     """`draining` is set by the server when a signal stops it, and stays set."""
 
     draining: bool = False
-    at_warm: list[Callable[[], None]] = field(default_factory=list)
+    at_warm: list[Callable[[], object]] = field(default_factory=list)
     """What happens once the providers are warm, and all that lives as long as the process is there."""
     at_drain: list[Callable[[], None]] = field(default_factory=list)
     """What ends now that the instance drains; called on the event loop."""

@@ -195,18 +195,28 @@ def prepared(client: C) -> C:
 
 
 class _Cancellable:
-    """redis-py sends by asyncio.wait_for. Python 3.11's loses a cancellation that comes just when it is done,
-    and whatever waits for the end of the cancelled task waits for ever: https://github.com/python/cpython/issues/86296
+    """redis-py sends by asyncio.wait_for. In Python 3.11 that is a task for each command, a third of what one
+    takes, and loses a cancellation that comes just when it is done, so that whatever waits for the end of the
+    cancelled task waits for ever: https://github.com/python/cpython/issues/86296
     """
 
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
-        connection: Any = super()
-        task = asyncio.current_task()
-        before = task.cancelling() if task is not None else 0
-        await connection.send_packed_command(command, check_health)
-        if task is not None and task.cancelling() > before:
-            await connection.disconnect(nowait=True)  # its answer would be taken for the next command's
-            raise asyncio.CancelledError
+        from redis import ConnectionError as Broken
+        from redis import TimeoutError as Late
+
+        connection: Any = self
+        if not connection.is_connected:
+            await connection.connect_check_health(check_health=False)
+        if check_health:
+            await connection.check_health()
+        try:
+            async with asyncio.timeout(connection.socket_timeout):
+                await connection._send_packed_command(command)
+        except BaseException as error:
+            await connection.disconnect(nowait=True)  # the answer would be taken for the next command's
+            if isinstance(error, OSError):
+                raise (Late if isinstance(error, TimeoutError) else Broken)(str(error)) from error
+            raise
 
 
 @cache

@@ -9,9 +9,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from typing import TypeVar
 
-from techsapo_ops.adapters.delimiting import size, size_once
+from techsapo_ops.adapters.delimiting import size_once
 from techsapo_ops.wallbounce.answers import Answer, Critique, Peer
 from techsapo_ops.wallbounce.providers.provider import Ask, AskAnswer, AskGrades, AskRevision
 
@@ -88,35 +89,38 @@ def _changed(
 
 def cut(text: str, most: int) -> str:
     """`text` in at most `most` bytes as they are sent, CUT at its end where it is longer."""
-    if size(text) <= most:
+    if size_once(text) <= most:
         return text
-    room = most - size(CUT)
+    room = most - size_once(CUT)
     end = bisect_right(range(min(len(text), most)), room, key=lambda n: size_once(text[: n + 1]))
     return text[:end] + CUT
 
 
 def _peer(peer: Peer) -> Peer:
-    text, cause, claims, commands = _parts(peer)
+    text, cause, claims, commands = _parts(peer.text, peer.root_cause, peer.claims, peer.commands)
     return Peer(peer.label, text, cause, claims, commands, cut=text != peer.text)
 
 
 def _answer(answer: Answer) -> Answer:
-    text, cause, claims, commands = _parts(answer)
+    text, cause, claims, commands = _parts(answer.text, answer.root_cause, answer.claims, answer.commands)
     return replace(answer, text=text, root_cause=cause, claims=claims, commands=commands)
 
 
-def _parts(said: Peer | Answer) -> tuple[str, str, tuple[str, ...], tuple[str, ...]]:
+@lru_cache(maxsize=16)  # all who grade in a round are shown the same answers
+def _parts(
+    text: str, root_cause: str, claims: tuple[str, ...], commands: tuple[str, ...]
+) -> tuple[str, str, tuple[str, ...], tuple[str, ...]]:
     """The parts of one answer within MAX_SHOWN: the text has what the others leave."""
-    cause, claims = _line(said.root_cause), tuple(map(_line, said.claims))
+    cause, claims = _line(root_cause), tuple(map(_line, claims))
     listed: list[str] = []
     left = ALL_COMMANDS
-    for command in map(_line, said.commands):
-        left -= size(command)
+    for command in map(_line, commands):
+        left -= size_once(command)
         if left < 0:
             listed.append(CUT)
             break
         listed.append(command)
-    return cut(said.text, MAX_SHOWN - size(cause, *claims, *listed)), cause, claims, tuple(listed)
+    return cut(text, MAX_SHOWN - size_once("".join((cause, *claims, *listed)))), cause, claims, tuple(listed)
 
 
 def _line(text: str) -> str:

@@ -53,7 +53,7 @@ _RUNNER = re.compile(
 """Commands that run others; some have a word of their own before it."""
 _RUNS_NEXT = {"-exec": 0, "-execdir": 0, "-ok": 0, "-okdir": 0, "--": 0, "exec": 1}
 """Words behind which a command begins, whatever stands before them."""
-_BEGINS_NEXT = re.compile(r"(?<=\s)(?:-exec(?:dir)?|-ok(?:dir)?|--|exec)(?=\s)")
+_BEGINS_NEXT = re.compile(r"[-e](?:(?<=\s-)(?:exec(?:dir)?|ok(?:dir)?|-)|(?<=\se)xec)(?=\s)")
 _COMMANDS_WITHIN = 3
 """Commands that begin so within the arguments of one: more would be searched again and again."""
 

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from hypothesis import given
@@ -148,6 +149,22 @@ TEXTS = [
 @each_row("text,about", TEXTS)
 def test_a_topic_is_told_by_words_in_either_language(text: str, about: set[str]) -> None:
     assert topics_in(plain(text)) == about
+
+
+def test_one_pass_names_the_topics_that_a_search_for_each_word_would() -> None:
+    def searched(text: str, word: str) -> bool:
+        ends = "" if len(word) >= 5 else "s?(?![a-z0-9])"
+        bounded = rf"(?<![a-z0-9]){re.escape(plain(word))}{ends}"
+        return re.search(bounded if word.isascii() else re.escape(plain(word)), text) is not None
+
+    words = [word for topic in topics().values() for word in topic.words]
+    around = ("", " ", "s", "ss", "s1", "1", "-", "_", "の", "\ud800", "\u0130", "\u017f", "ps")
+    draw = Random(37)
+    for _ in range(300):
+        parts = [draw.choice(pool) for _ in range(3) for pool in (around, words, around)]
+        text = plain("".join(parts))
+        named = {t.name for t in topics().values() if any(searched(text, word) for word in t.words)}
+        assert topics_in(text) == named, text
 
 
 def test_checks_beside_an_answer_are_of_the_list_alone_and_take_no_word_of_it() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from rows import each_row
 
 from techsapo_ops.adapters.address import Address
@@ -78,3 +80,57 @@ def test_links_and_rate_limits_ask_the_same_address(listens: str, asked: str) ->
     )
     places = [client.connection_pool.connection_kwargs for client in clients]
     assert [(place["host"], place["port"]) for place in places] == [(asked, 7001)] * 2
+
+
+class Stuck:
+    """A writer whose peer takes nothing more, or is gone."""
+
+    def __init__(self, fault: Exception | None) -> None:
+        self._fault = fault
+        self.closed = False
+
+    def writelines(self, parts: Any) -> None: ...
+
+    async def drain(self) -> None:
+        if self._fault is not None:
+            raise self._fault
+        await asyncio.Event().wait()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def sending(fault: Exception | None) -> Any:
+    """A connection that was made and then gets stuck."""
+    pool: Any = connect(RedisServer("localhost", 6379), timeout=0.001).connection_pool
+    connection = pool.make_connection()
+    connection._reader, connection._writer = object(), Stuck(fault)
+    return connection
+
+
+@each_row("fault, told", [(None, redis.TimeoutError), (ConnectionResetError(), redis.ConnectionError)])
+def test_a_command_that_cannot_be_sent_closes_its_connection_and_is_an_error_of_redis(
+    fault: Exception | None, told: type[Exception]
+) -> None:
+    connection = sending(fault)
+    writer = connection._writer
+    with pytest.raises(told):
+        asyncio.run(connection.send_command("PING"))
+    assert writer.closed
+    assert not connection.is_connected
+
+
+def test_a_cancelled_command_closes_its_connection() -> None:
+    """Its answer would be taken for the next command's."""
+    connection = sending(None)
+    connection.socket_timeout = None
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(connection.send_command("PING"))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    assert not connection.is_connected
