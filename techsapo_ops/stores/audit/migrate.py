@@ -18,7 +18,7 @@ HEAD = "0006"
 """The newest migration; a test holds it to the files."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 SCHEMA = MIGRATIONS / "sqlite.sql"
-"""What they make of an empty file of SQLite: importing Alembic takes longer than all else of a first start."""
+"""What they make of an empty file of SQLite: importing Alembic was a seventh of a first start."""
 LOCK = "techsapo_audit_migrations"
 """What whoever migrates holds, by GET_LOCK."""
 _DIALECT = "mysql"
@@ -34,8 +34,9 @@ _ONE_AT_A_TIME = threading.Lock()
 def upgrade(connection: Connection) -> None:
     """Run the migrations that `connection`'s database lacks; safe when several instances start at once.
 
-    Alembic is imported only where there are tables of an older schema, or MariaDB has none. Raises SQLAlchemyError, also where another
-    instance has been migrating for longer than half a minute, and where the account may not.
+    Alembic is imported only where there are tables of an older schema, or MariaDB has none. Raises
+    SQLAlchemyError, also where another instance has been migrating for longer than half a minute, and where
+    the account may not.
     """
     import sqlalchemy as sa
 

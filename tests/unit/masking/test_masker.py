@@ -182,7 +182,7 @@ def test_a_rule_finds_the_same_where_it_may_begin_as_when_it_is_tried_everywhere
     ],
 )
 def test_whether_a_match_can_reach_beyond_a_line_is_read_from_its_pattern(pattern: str, beyond: bool) -> None:
-    assert beyond_lines(re.compile(pattern)) is beyond
+    assert beyond_lines(pattern) is beyond
 
 
 @each_row(
@@ -198,4 +198,4 @@ def test_whether_a_match_can_reach_beyond_a_line_is_read_from_its_pattern(patter
     ],
 )
 def test_what_a_match_can_begin_with_is_read_from_its_pattern(pattern: str, begins: list[str]) -> None:
-    assert list(beginnings(re.compile(pattern))) == begins
+    assert list(beginnings(pattern)) == begins
