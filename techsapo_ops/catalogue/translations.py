@@ -13,7 +13,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Literal, get_args
 
-from techsapo_ops.catalogue.compiled import FOLDER, compiled
 from techsapo_ops.messages import Message, Words
 
 Language = Literal["en", "ja"]
@@ -34,6 +33,8 @@ _MEANT = {"n": "\n", "t": "\t", "r": "\r"}
 @cache
 def translations(language: Language) -> Mapping[str, str]:
     """The templates of messages in `language` by the English ones, without those that are not translated."""
+    from techsapo_ops.catalogue.compiled import FOLDER, compiled  # who reads English needs no JSON
+
     folder = LOCALE / language
     rooms = {path.name: path for path in sorted(folder.glob("*.po"))}
 

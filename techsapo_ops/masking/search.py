@@ -137,7 +137,7 @@ class Expression:
 
     @property
     def pattern(self) -> re.Pattern[str]:
-        """The compiled one."""
+        """What is tried."""
         if self._compiled is None:
             self._compiled = re.compile(self.text)
         return self._compiled

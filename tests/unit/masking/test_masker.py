@@ -15,6 +15,7 @@ from recall import CASES, labelled, recall
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.masking import masker
 from techsapo_ops.masking.masker import Masker, mask, masking_rules, places_of
 from techsapo_ops.masking.search import beginnings, beyond_lines, folded
 from techsapo_ops.masking.values import luhn, my_number
@@ -167,6 +168,20 @@ def test_a_rule_finds_the_same_where_it_may_begin_as_when_it_is_tried_everywhere
         assert list(filter(None, rule.spans(text, places))) == list(plain_spans(rule, text)), (
             rule.pattern.pattern
         )
+
+
+def test_no_rule_is_compiled_before_a_text_holds_what_it_begins_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = masking_rules.__wrapped__()
+    monkeypatch.setattr(masker, "masking_rules", lambda: rules)
+    places_of.__wrapped__("personal")
+    assert [rule for rule in rules["personal"] if rule.find._compiled] == []
+
+
+def test_what_rules_begin_with_is_kept_as_it_is_read_from_them() -> None:
+    kept = masker._beginnings()
+    for rule in masking_rules()["personal"]:
+        if not rule.near:
+            assert list(kept[rule.find.text]) == list(beginnings(rule.find.text)), rule.find.text
 
 
 @each_row(
