@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +11,8 @@ from typing import Any, TypeVar
 
 import yaml
 
+from techsapo_ops.catalogue.compiled import FOLDER, compiled
+
 T = TypeVar("T")
 LOADER: Any = yaml.CSafeLoader
 """libyaml's: ten times as fast as PyYAML's own."""
@@ -22,9 +20,8 @@ _CATALOGUE = "techsapo_ops.catalogue"
 _FOLDER = Path(__file__).parent
 FORMAT = 1
 """Another one for each change of how YAML is read here."""
-COMPILED = "__pycache__/catalogue.json"
-"""All of the catalogue as one JSON file, which is read in a tenth of the time. It is made as Python makes its
-own compiled files, and beside them: when a YAML file has changed, and where the folder can be written."""
+COMPILED = f"{FOLDER}/catalogue.json"
+"""All of the catalogue as one JSON file, which is read in a tenth of the time."""
 
 
 class _CatalogueLoader(LOADER):  # type: ignore[misc]
@@ -68,7 +65,7 @@ def packaged_table(name: str, row: Callable[..., T]) -> Mapping[str, T]:
 
 def packaged_yaml(name: str, package: str = _CATALOGUE) -> Any:
     """The data of the YAML file `name` in our package `package`, which nobody changes; days are text."""
-    known = compiled(_FOLDER) if package == _CATALOGUE else None
+    known = compiled_catalogue(_FOLDER) if package == _CATALOGUE else None
     if known is not None:
         return known[name]
     return _read(files(package).joinpath(name).read_text(encoding="utf-8"))
@@ -79,31 +76,14 @@ def _read(text: str) -> Any:
 
 
 @cache
-def compiled(folder: Path) -> Mapping[str, Any] | None:
+def compiled_catalogue(folder: Path) -> Mapping[str, Any] | None:
     """The data of each YAML file of the catalogue in `folder` by its name; None where they stay YAML."""
     pages = {str(page.relative_to(folder)): page for page in catalogue_files(folder)}
-    there = folder / COMPILED
-    facts = [[name, (stat := page.stat()).st_mtime_ns, stat.st_size] for name, page in pages.items()]
-    made_of = [FORMAT, *facts]
-    # None yet, or a damaged one.
-    with suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
-        made = json.loads(there.read_bytes())
-        if made["made_of"] == made_of and made["data"].keys() == pages.keys():
-            return dict(made["data"])
-    if sys.dont_write_bytecode:
-        return None
-    data = {name: _read(page.read_text(encoding="utf-8")) for name, page in pages.items()}
-    part = there.with_suffix(f".{os.getpid()}")
-    try:
-        there.parent.mkdir(exist_ok=True)
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w") as file:
-            json.dump({"made_of": made_of, "data": data}, file)
-        part.replace(there)
-    except OSError:
-        return None
-    finally:
-        with suppress(OSError):  # a full disk would get one for each command
-            part.unlink()
+
+    def read() -> dict[str, Any]:
+        return {name: _read(page.read_text(encoding="utf-8")) for name, page in pages.items()}
+
+    data: Mapping[str, Any] | None = compiled(folder / COMPILED, pages, FORMAT, read)
     return data
 
 

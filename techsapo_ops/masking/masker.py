@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from time import perf_counter
 from types import MappingProxyType
 from typing import Any
 
-from techsapo_ops.masking import MaskLevel, values
+from techsapo_ops import catalogue
+from techsapo_ops.catalogue.compiled import FOLDER, compiled
+from techsapo_ops.masking import MaskLevel, search, values
 from techsapo_ops.masking.fields import manifest_spans
-from techsapo_ops.masking.search import Places, beginnings, beyond_lines, folded, lines_at, places_alone
+from techsapo_ops.masking.search import (
+    Expression,
+    Places,
+    beginnings,
+    beyond_lines,
+    folded,
+    lines_at,
+    places_alone,
+)
 from techsapo_ops.masking.values import strong
 
 Check = Callable[[str], bool]
@@ -33,6 +45,8 @@ TURN = 0.001
 """Seconds of masking before the event loop has a turn."""
 _TRIES = 100
 """Places at which a rule is tried before a break: that takes a millisecond at most."""
+FORMAT = 1
+"""Another one for each change of what is kept of patterns."""
 _Find = tuple[int, int, int, str]
 """Where it begins, minus where it ends, the rule's number and its kind: in order, the longest first."""
 
@@ -45,16 +59,31 @@ class Rule:
     """
 
     kind: str
-    pattern: re.Pattern[str]
+    find: Expression
     check: Check | None = None
     quoted: Check | None = None
     """The check of a value in quotes, where it is another one."""
-    before: re.Pattern[str] | None = None
+    after: Expression | None = None
     """What the line before the find must look like, at its end."""
-    each: re.Pattern[str] | None = None
+    parts: Expression | None = None
     """Finds the values within what `pattern` found, where that is a list of them."""
     near: tuple[str, ...] = ()
     """It is tried on lines that hold one of these, in lower case; none: where its pattern can begin."""
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """What finds it."""
+        return self.find.pattern
+
+    @property
+    def before(self) -> re.Pattern[str] | None:
+        """`after`, compiled."""
+        return self.after and self.after.pattern
+
+    @property
+    def each(self) -> re.Pattern[str] | None:
+        """`parts`, compiled."""
+        return self.parts and self.parts.pattern
 
     def spans(self, text: str, places: list[int] | None = None) -> Iterator[Span | None]:
         """Where in `text` something is to be masked, and None now and then, for whoever makes a break.
@@ -65,23 +94,25 @@ class Rule:
             if match is None:
                 yield None
                 continue
-            if self.before is not None and not self._follows(text, match.start(), self.before):
+            if (before := self.before) is not None and not self._follows(text, match.start(), before):
                 continue
-            for group in range(1, self.pattern.groups + 1):
+            each = self.each
+            for group in range(1, match.re.groups + 1):
                 if match[group] is None:
                     continue
-                if self.each is None:
+                if each is None:
                     yield from self._checked(text, *match.span(group))
                     continue
-                for one in self.each.finditer(text, *match.span(group)):
+                for one in each.finditer(text, *match.span(group)):
                     yield from self._checked(text, *one.span(one.lastindex or 0))
 
     def _matches(self, text: str, places: list[int] | None) -> Iterator[re.Match[str] | None]:
+        pattern = self.pattern
         if places is None:
-            yield from self.pattern.finditer(text)
+            yield from pattern.finditer(text)
             yield None
             return
-        match_at, end = self.pattern.match, 0
+        match_at, end = pattern.match, 0
         for first in range(0, len(places), _TRIES):
             for place in places[first : first + _TRIES]:
                 if place < end:
@@ -89,7 +120,7 @@ class Rule:
                 if self.near:
                     line, end = text.rfind("\n", 0, place) + 1, text.find("\n", place)
                     end = len(text) if end < 0 else end
-                    yield from self.pattern.finditer(text, line, end)
+                    yield from pattern.finditer(text, line, end)
                 elif (match := match_at(text, place)) is not None:
                     end = match.end()
                     yield match
@@ -112,11 +143,25 @@ class Rule:
 def places_of(level: MaskLevel) -> tuple[Places, Places]:
     """Where to try the rules of `level`: those for which a whole text is read, and those of single lines."""
     texts: tuple[dict[int, Sequence[str]], dict[int, Sequence[str]]] = {}, {}
+    known = _beginnings()
     for number, rule in enumerate(masking_rules()[level]):
-        begun = rule.near or beginnings(rule.pattern)
-        within = begun and (rule.near or not beyond_lines(rule.pattern))
+        begun = rule.near or known.get(rule.find.text, ())
+        within = begun and (rule.near or not beyond_lines(rule.find.text))
         texts[1 if within else 0][number] = begun
     return Places(texts[0]), Places(texts[1])
+
+
+def _beginnings() -> Mapping[str, Sequence[str]]:
+    """What the pattern of each rule can begin with, by its text: read from them all, or as it was kept."""
+
+    def read() -> dict[str, Sequence[str]]:
+        rules = masking_rules()["personal"]
+        return {rule.find.text: beginnings(rule.find.text) for rule in rules if not rule.near}
+
+    code = (Path(__file__), Path(search.__file__), Path(catalogue.__file__).parent / values.TABLE)
+    # By Python, whose parser of expressions it is.
+    file = code[0].parent / FOLDER / f"beginnings.{sys.implementation.cache_tag}.json"
+    return compiled(file, {path.name: path for path in code}, FORMAT, read) or read()
 
 
 @cache
@@ -141,16 +186,16 @@ class _Reader:
             row = _option(**row)
         return Rule(
             row["kind"],
-            re.compile(self._text(row["find"])),
+            Expression(self._text(row["find"])),
             self._check(row, "check"),
             self._check(row, "quoted"),
-            self._pattern(row, "after"),
-            self._pattern(row, "each"),
+            self._expression(row, "after"),
+            self._expression(row, "each"),
             tuple(row.get("near", ())),
         )
 
-    def _pattern(self, row: Mapping[str, Any], name: str) -> re.Pattern[str] | None:
-        return re.compile(self._text(row[name])) if name in row else None
+    def _expression(self, row: Mapping[str, Any], name: str) -> Expression | None:
+        return Expression(self._text(row[name])) if name in row else None
 
     def _check(self, row: Mapping[str, Any], name: str) -> Check | None:
         return getattr(values, row[name]) if name in row else None

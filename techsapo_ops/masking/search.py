@@ -12,7 +12,7 @@ import re
 import string
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import product
 from re import _constants as sre  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
@@ -77,7 +77,7 @@ class Finder:
 
     def __init__(self, patterns: Sequence[re.Pattern[str]]) -> None:
         self._patterns = patterns
-        self._places = Places({number: beginnings(each) for number, each in enumerate(patterns)})
+        self._places = Places({number: beginnings(each.pattern) for number, each in enumerate(patterns)})
 
     def within(self, text: str) -> bool:
         """Whether it is."""
@@ -124,10 +124,28 @@ def places_alone(value: str, text: str) -> Iterator[int]:
         start = text.find(value[:_HEAD], end)
 
 
-@cache
-def beginnings(pattern: re.Pattern[str]) -> Sequence[str]:
+class Expression:
+    """A regular expression that is compiled when it is first tried: most texts hold nothing that most of them
+    begin with, and compiling them all was a tenth of the app's start.
+    """
+
+    __slots__ = ("_compiled", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._compiled: re.Pattern[str] | None = None
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """What is tried."""
+        if self._compiled is None:
+            self._compiled = re.compile(self.text)
+        return self._compiled
+
+
+def beginnings(pattern: str) -> Sequence[str]:
     """The texts, in lower case, with one of which any match of `pattern` begins; none where it may be any."""
-    tree = parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)
+    tree = parser.parse(pattern)
     begun: list[str] = []
     for text in sorted(text for text, _ in _begun(tree)):
         if not text:
@@ -138,9 +156,9 @@ def beginnings(pattern: re.Pattern[str]) -> Sequence[str]:
     return () if leaps else begun
 
 
-def beyond_lines(pattern: re.Pattern[str]) -> bool:
+def beyond_lines(pattern: str) -> bool:
     """Whether a match of `pattern` may reach, or look, beyond the end of a line. In doubt it may."""
-    return re.search(r"\\[nsDW]|\[\^", _NO_BREAK.sub("", pattern.pattern)) is not None
+    return re.search(r"\\[nsDW]|\[\^", _NO_BREAK.sub("", pattern)) is not None
 
 
 def _begun(elements: Iterable[tuple[Any, Any]]) -> _Begun:

@@ -11,6 +11,8 @@ from typing import Any
 
 from techsapo_ops.catalogue.yaml_text import packaged_yaml
 
+TABLE = "masking.yaml"
+"""The file of the catalogue with the rules."""
 _PLACEHOLDER = re.compile(r"\[[A-Z][A-Z_]{2,15}_\d{1,6}\]")
 _NOT_A_VALUE = re.compile(
     r"""(?ix)
@@ -46,7 +48,7 @@ _PROTOCOLS = ("openssh.com", "libssh.org", "lysator.liu.se", "ssh.com", "putty.p
 @cache
 def table() -> Mapping[str, Any]:
     """What masking.yaml holds."""
-    read: Mapping[str, Any] = packaged_yaml("masking.yaml")
+    read: Mapping[str, Any] = packaged_yaml(TABLE)
     return read
 
 

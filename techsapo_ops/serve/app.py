@@ -10,7 +10,7 @@ import structlog
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from techsapo_ops.adapters.imports import OTEL_HINT, OTEL_LACKING, has_otel
+from techsapo_ops.adapters.imports import OTEL_HINT, OTEL_LACKING, has_otel, without
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.checks import checks_about
 from techsapo_ops.catalogue.series import ANSWERING
@@ -216,35 +216,37 @@ class App:
         drill_alert = DrillAlert()
         metrics.read("techsapo_drill_alert_until_timestamp_seconds", drill_alert.samples)
         drills = DrillSeal(options.app_key) if options.app_key is not None else None
-        # Questions first: routes are tried in this order.
-        routers = (
-            api_routes(gate, asking),
-            chat_routes(gate, asking),
-            reading_routes(gate, offers, idempotency),
-            knowledge_routes(gate, own_pages, options.mask),
-            *feedback_routes(gate, labels),
-            *incident_routes(gate, incidents.desk, incidents.questions, key_in(options.alerts_key)),
-            drill_routes(drills, idempotency, self.audit, instance.name, drill_alert),
-            probe_routes(gate, own_health, self.lifecycle, metrics.render),
-            monitoring_routes(
-                gate,
-                Charts(prometheus, options.page_facts, incidents.marks),
-                telemetry,
-                report,
-            ),
-            query_routes(gate, prometheus),
-        )
-        pages = (
-            sign_in_routes(),
-            page_routes(spec.locale, keys=gate.needs_keys, people=gate.knows_people),
-            runbook_routes(spec.locale, hosts=len(options.audit_members)),
-            help_routes(spec.locale, options.reference),
-            acknowledge_routes(
-                spec.locale,
-                Door(spec.project, key_in(options.acknowledge_key), origins, sign_in),
-                acknowledgements,
-            ),
-        )
+        # FastAPI asks of each type whether it is one of Pydantic's first version, and would import that.
+        with without("pydantic.v1"):
+            # Questions first: routes are tried in this order.
+            routers = (
+                api_routes(gate, asking),
+                chat_routes(gate, asking),
+                reading_routes(gate, offers, idempotency),
+                knowledge_routes(gate, own_pages, options.mask),
+                *feedback_routes(gate, labels),
+                *incident_routes(gate, incidents.desk, incidents.questions, key_in(options.alerts_key)),
+                drill_routes(drills, idempotency, self.audit, instance.name, drill_alert),
+                probe_routes(gate, own_health, self.lifecycle, metrics.render),
+                monitoring_routes(
+                    gate,
+                    Charts(prometheus, options.page_facts, incidents.marks),
+                    telemetry,
+                    report,
+                ),
+                query_routes(gate, prometheus),
+            )
+            pages = (
+                sign_in_routes(),
+                page_routes(spec.locale, keys=gate.needs_keys, people=gate.knows_people),
+                runbook_routes(spec.locale, hosts=len(options.audit_members)),
+                help_routes(spec.locale, options.reference),
+                acknowledge_routes(
+                    spec.locale,
+                    Door(spec.project, key_in(options.acknowledge_key), origins, sign_in),
+                    acknowledgements,
+                ),
+            )
 
         def layers(routes: ASGIApp) -> ASGIApp:
             limited = BodyLimit(routes, MAX_BODY, max(HELD, 4 * MAX_BODY))
@@ -258,7 +260,8 @@ class App:
             return envelope if options.maintenance is None else Closed(envelope, options.maintenance)
 
         self.asgi = Application(instance.version, self._lifespan, layers)
-        add_routes(self.asgi, routers, pages, keys=gate.needs_keys, admit=sign_in.admit)
+        with without("pydantic.v1"):
+            add_routes(self.asgi, routers, pages, keys=gate.needs_keys, admit=sign_in.admit)
         self.asgi.router.routes.extend(live_routes(telemetry.broadcast, gate, origins))
         self._clean_ups = CleanUps()
 

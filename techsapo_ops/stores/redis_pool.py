@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from techsapo_ops.adapters.imports import without
 from techsapo_ops.adapters.redis import RedisServer, Sentinels, bounded
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def connect(server: RedisServer, timeout: float = SHARED_TIMEOUT) -> Redis:
     """A client whose callers queue for few connections, which wait `timeout` seconds at most; nothing is
     connected yet.
     """
-    from redis.asyncio import Redis
+    with without("opentelemetry.sdk.metrics"):  # its own metrics, which nobody turns on: 70 modules
+        from redis.asyncio import Redis
 
     return prepared(Redis(connection_pool=pool(server, timeout)))
 

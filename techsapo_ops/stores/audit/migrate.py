@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 HEAD = "0006"
 """The newest migration; a test holds it to the files."""
 MIGRATIONS = Path(__file__).parent / "migrations"
+SCHEMA = MIGRATIONS / "sqlite.sql"
+"""What they make of an empty file of SQLite: importing Alembic was a seventh of a first start."""
 LOCK = "techsapo_audit_migrations"
 """What whoever migrates holds, by GET_LOCK."""
 _DIALECT = "mysql"
@@ -32,8 +34,9 @@ _ONE_AT_A_TIME = threading.Lock()
 def upgrade(connection: Connection) -> None:
     """Run the migrations that `connection`'s database lacks; safe when several instances start at once.
 
-    Alembic is imported only where there is something to do. Raises SQLAlchemyError, also where another
-    instance has been migrating for longer than half a minute, and where the account may not.
+    Alembic is imported only where there are tables of an older schema, or MariaDB has none. Raises
+    SQLAlchemyError, also where another instance has been migrating for longer than half a minute, and where
+    the account may not.
     """
     import sqlalchemy as sa
 
@@ -77,11 +80,17 @@ def sql_from(revision: str | None) -> str:
 
 def _migrate(connection: Connection) -> None:
     import sqlalchemy as sa
-    from alembic import command
-    from alembic.config import Config
-    from alembic.util import CommandError
 
     with _locked(connection):
+        if connection.dialect.name != _DIALECT and not sa.inspect(connection).get_table_names():
+            for statement in SCHEMA.read_text(encoding="utf-8").rstrip().removesuffix(";").split(";\n"):
+                connection.exec_driver_sql(statement)
+            connection.commit()
+            return
+        from alembic import command
+        from alembic.config import Config
+        from alembic.util import CommandError
+
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         config.attributes["connection"] = connection

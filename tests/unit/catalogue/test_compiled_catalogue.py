@@ -16,7 +16,7 @@ from techsapo_ops.catalogue import yaml_text
 from techsapo_ops.catalogue.yaml_text import COMPILED, catalogue_files, packaged_yaml, read_yaml
 
 HOME = Path(yaml_text.__file__).parent
-compile_again = yaml_text.compiled.__wrapped__
+compile_again = yaml_text.compiled_catalogue.__wrapped__
 """As another process does it, which remembers nothing."""
 
 
@@ -79,5 +79,5 @@ def test_where_it_cannot_be_written_the_yaml_is_read(tmp_path: Path, monkeypatch
     (tmp_path / "a.yaml").write_text("a: 1\n")
     (tmp_path / COMPILED).parent.touch()  # no folder: root, too, can't write there
     assert compile_again(tmp_path) is None
-    monkeypatch.setattr(yaml_text, "compiled", lambda _: None)
+    monkeypatch.setattr(yaml_text, "compiled_catalogue", lambda _: None)
     assert packaged_yaml("jobs.yaml") == read_yaml((HOME / "jobs.yaml").read_bytes())

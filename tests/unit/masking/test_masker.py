@@ -15,6 +15,7 @@ from recall import CASES, labelled, recall
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.masking import masker
 from techsapo_ops.masking.masker import Masker, mask, masking_rules, places_of
 from techsapo_ops.masking.search import beginnings, beyond_lines, folded
 from techsapo_ops.masking.values import luhn, my_number
@@ -169,6 +170,20 @@ def test_a_rule_finds_the_same_where_it_may_begin_as_when_it_is_tried_everywhere
         )
 
 
+def test_no_rule_is_compiled_before_a_text_holds_what_it_begins_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = masking_rules.__wrapped__()
+    monkeypatch.setattr(masker, "masking_rules", lambda: rules)
+    places_of.__wrapped__("personal")
+    assert [rule for rule in rules["personal"] if rule.find._compiled] == []
+
+
+def test_what_rules_begin_with_is_kept_as_it_is_read_from_them() -> None:
+    kept = masker._beginnings()
+    for rule in masking_rules()["personal"]:
+        if not rule.near:
+            assert list(kept[rule.find.text]) == list(beginnings(rule.find.text)), rule.find.text
+
+
 @each_row(
     "pattern, beyond",
     [
@@ -182,7 +197,7 @@ def test_a_rule_finds_the_same_where_it_may_begin_as_when_it_is_tried_everywhere
     ],
 )
 def test_whether_a_match_can_reach_beyond_a_line_is_read_from_its_pattern(pattern: str, beyond: bool) -> None:
-    assert beyond_lines(re.compile(pattern)) is beyond
+    assert beyond_lines(pattern) is beyond
 
 
 @each_row(
@@ -198,4 +213,4 @@ def test_whether_a_match_can_reach_beyond_a_line_is_read_from_its_pattern(patter
     ],
 )
 def test_what_a_match_can_begin_with_is_read_from_its_pattern(pattern: str, begins: list[str]) -> None:
-    assert list(beginnings(re.compile(pattern))) == begins
+    assert list(beginnings(pattern)) == begins

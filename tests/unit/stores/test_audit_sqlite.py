@@ -13,7 +13,7 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from rows import each_row
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
 from techsapo_ops.services.mysql.accounts import RIGHTS, Passwords, accounts_sql, adding, narrowed
@@ -83,13 +83,16 @@ def test_two_processes_that_migrate_at_the_same_moment_make_the_tables_once(tmp_
     engine.dispose()
 
 
+@each_row("schema", [migrate.SCHEMA, None])
 def test_a_migration_that_fails_leaves_nothing_half_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schema: Path | None
 ) -> None:
     engine = sqlite_engine(tmp_path / "audit.sqlite")
+    if schema is None:
+        one_by_one(engine)
 
     def refused(*call: object) -> None:
-        if "EXISTS audit_calls" in str(call[2]):
+        if "TABLE" in str(call[2]) and "audit_calls" in str(call[2]):
             raise sqlite3.OperationalError("disk I/O error")
 
     event.listen(engine, "before_cursor_execute", refused)
@@ -101,6 +104,47 @@ def test_a_migration_that_fails_leaves_nothing_half_made(
         migrate.upgrade(connection)
         assert migrate._revision(connection) == migrate.HEAD
     engine.dispose()
+
+
+def one_by_one(engine: Engine) -> None:
+    """Let the file hold a table of somebody else's: it is brought up by each migration in turn."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE something (x)")
+
+
+def test_an_empty_file_gets_what_all_migrations_make(tmp_path: Path) -> None:
+    schemas = []
+    for name, whole in (("whole", True), ("stepwise", False)):
+        engine = sqlite_engine(tmp_path / name)
+        if not whole:
+            one_by_one(engine)
+        with engine.connect() as connection:
+            migrate.upgrade(connection)
+            assert migrate._revision(connection) == HEAD
+        engine.dispose()
+        schemas.append(described(tmp_path / name))
+    del schemas[1]["something"]
+    assert schemas[0] == schemas[1]
+
+
+def described(path: Path) -> dict[str, list[object]]:
+    """The columns of each table of a file, and its indices with theirs."""
+    with closing(sqlite3.connect(path)) as file:
+        tables = [name for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        found: dict[str, list[object]] = {}
+        for table in tables:
+            found[table] = file.execute(f"PRAGMA table_info({table})").fetchall()
+            for _, index, *kind in file.execute(f"PRAGMA index_list({table})").fetchall():
+                columns = file.execute(f"PRAGMA index_info({index})").fetchall()
+                found[table].append((index, *kind, columns))
+        return found
+
+
+def test_neither_a_new_file_nor_a_current_one_needs_alembic(tmp_path: Path) -> None:
+    twice = MIGRATE + MIGRATE.splitlines()[-1] + "\nprint({'alembic', 'mako'} & set(sys.modules))\n"
+    argv = [sys.executable, "-c", twice, str(tmp_path / "audit.sqlite")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_the_file_is_the_owners_alone_is_made_once_and_is_no_link(tmp_path: Path) -> None:
