@@ -23,6 +23,8 @@ from techsapo_ops.wallbounce.verdict.record import dumps
 
 pytestmark = pytest.mark.lab
 APPLY = ("answers", "calibrate", "--apply", "--yes")
+BY_DAY = "services"
+BY_NIGHT = [pytest.param(p, marks=pytest.mark.nightly) for p in (*POINTS, "recorded") if p != BY_DAY]
 _numbers = count()
 
 
@@ -73,7 +75,7 @@ def learning() -> Iterator[Learning]:
         yield here
 
 
-@pytest.mark.parametrize("point", [*POINTS, "recorded"])
+@pytest.mark.parametrize("point", [BY_DAY, *BY_NIGHT])
 def test_a_killed_apply_of_weights_is_completed_by_up_and_its_rollback_holds(
     learning: Learning, point: str
 ) -> None:
@@ -92,6 +94,7 @@ def test_a_killed_apply_of_weights_is_completed_by_up_and_its_rollback_holds(
     learning.at_rest()
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("point", ["begun", "services"])
 def test_a_killed_apply_of_weights_is_undone_by_rollback_with_their_file(
     learning: Learning, point: str
