@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 
+from techsapo_ops.catalogue.translations import Language, in_language
 from techsapo_ops.incidents.labels import hosts_of, service_of
 from techsapo_ops.incidents.material import Change, Fact, Kind, Material, Subject
 from techsapo_ops.incidents.patterns import Pattern, mined
-from techsapo_ops.incidents.series import Movement, movements, said, selectors
+from techsapo_ops.incidents.series import Movement, movements, said, said_first, selectors
+from techsapo_ops.messages import msg
 
 _SHOWN = 4
 """Readings of one group that are shown."""
@@ -58,14 +60,16 @@ class Candidate:
     host: str = ""
     sample: str = ""
     calm: bool = False
+    first: str = ""
+    """Its first line as people read it, where that is worded otherwise than in `text`."""
 
 
-def candidates(material: Material) -> Iterator[Candidate]:
-    """The candidates of all kinds, in no order."""
+def candidates(material: Material, language: Language) -> Iterator[Candidate]:
+    """The candidates of all kinds, in no order, for people who read `language`."""
     moved, patterns = movements(material), mined(material.lines)
     scale = _Scale(material, moved, patterns)
-    yield from _of_series(moved, scale)
-    yield from _of_lines(patterns, scale)
+    yield from _of_series(moved, scale, language)
+    yield from _of_lines(patterns, scale, language)
     yield from _of_changes(material, scale)
     yield from _of_facts(material, scale)
     for page in material.pages:
@@ -163,7 +167,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset({*re.findall(r"[a-z][a-z0-9]{3,}", low), *pairs})
 
 
-def _of_series(moved: Sequence[Movement], scale: _Scale) -> Iterator[Candidate]:
+def _of_series(moved: Sequence[Movement], scale: _Scale, language: Language) -> Iterator[Candidate]:
     """Series whose names begin alike are one piece, and so are those of a service that began or ended."""
     groups: dict[tuple[str, str], list[tuple[float, Movement]]] = defaultdict(list)
     for one in moved:
@@ -184,7 +188,7 @@ def _of_series(moved: Sequence[Movement], scale: _Scale) -> Iterator[Candidate]:
         labels = shown[0].reading.labels
         yield Candidate(
             "metrics", "prometheus", said(shown, len(pairs) - _SHOWN), pairs[0][0], at,
-            *_where(labels, scale.subject),
+            *_where(labels, scale.subject), first=said_first(shown, language),
         )  # fmt: skip
 
 
@@ -202,15 +206,19 @@ def _where(labels: Mapping[str, str], subject: Subject) -> tuple[str, str]:
     return service_of(labels, subject.services), next(iter(hosts_of(labels)), "")
 
 
-def _of_lines(patterns: Sequence[Pattern], scale: _Scale) -> Iterator[Candidate]:
+def _of_lines(patterns: Sequence[Pattern], scale: _Scale, language: Language) -> Iterator[Candidate]:
     """Patterns whose lines came together, as a traceback's, are one piece."""
     for group in _together(patterns):
         scores = [_pattern_score(pattern, scale) for pattern in group]
         best = group[max(range(len(group)), key=scores.__getitem__)]
-        text = "\n".join([_counted(best, scale), *(pattern.text for pattern in group)])
+        counted = _counted(best, scale)
+        text = "\n".join([counted, *(pattern.text for pattern in group)])
         sample = "\n".join(pattern.sample for pattern in group)
         at = datetime.fromtimestamp(min(pattern.times[0] for pattern in group), UTC)
-        yield Candidate("logs", "log", text, max(scores), at, best.service, best.host, sample)
+        yield Candidate(
+            "logs", "log", text, max(scores), at, best.service, best.host, sample,
+            first=in_language(counted, language),
+        )  # fmt: skip
 
 
 def _together(patterns: Sequence[Pattern]) -> list[list[Pattern]]:
@@ -241,11 +249,13 @@ def _near(one: float, other: float) -> bool:
 
 def _counted(pattern: Pattern, scale: _Scale) -> str:
     """How often and when lines of a pattern came."""
-    first, last = pattern.times[0], pattern.times[-1]
-    before = sum(time < scale.onset for time in pattern.times)
-    news = ", none before" if not before else f", {before} of them before the onset"
-    times = _clock(first, last)
-    return f"{len(pattern.times)}× {pattern.level}".rstrip() + f", {times}{news}"
+    times = _clock(pattern.times[0], pattern.times[-1])
+    many = f"{len(pattern.times)}× {pattern.level}".rstrip()
+    if before := sum(time < scale.onset for time in pattern.times):
+        return msg(
+            "{many}, {times}, {before} of them before the onset", many=many, times=times, before=before
+        )
+    return msg("{many}, {times}, none before", many=many, times=times)
 
 
 def _pattern_score(pattern: Pattern, scale: _Scale) -> float:
@@ -303,4 +313,4 @@ def _blocks(lines: Sequence[str]) -> Iterator[str]:
 
 def _clock(first: float, last: float) -> str:
     begin, end = (f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%SZ}" for seconds in (first, last))
-    return begin if first == last else f"{begin} to {end}"
+    return begin if first == last else msg("{begin} to {end}", begin=begin, end=end)
