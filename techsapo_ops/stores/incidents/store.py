@@ -102,14 +102,12 @@ class IncidentStore(SharedTables):
         values = _values(event)
         self.by_one(lambda connection: connection.execute(events_table().insert(), values))
 
-    def events(self, since: datetime, until: datetime, limit: int, service: str = "") -> tuple[Event, ...]:
-        """The newest of that time, the newest first; of one service, or of all."""
+    def events(self, since: datetime, until: datetime, limit: int) -> tuple[Event, ...]:
+        """The newest of that time, the newest first."""
         import sqlalchemy as sa
 
         table = events_table()
         statement = sa.select(table).where(table.c.time >= naive(since), table.c.time <= naive(until))
-        if service:
-            statement = statement.where(table.c.service == service)
         statement = statement.order_by(table.c.time.desc(), table.c.id).limit(limit)
         rows = self.by_one(lambda connection: connection.execute(statement).mappings().all())
         return tuple(Event(**_aware(row)) for row in rows)
