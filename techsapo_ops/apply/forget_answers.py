@@ -73,7 +73,10 @@ def _statements(whose: Whose, quoted: Callable[[str], str]) -> Iterator[str]:
     else:
         user = quoted(whose.user)
         asked = f"(user_id = {user} OR claimed_user = {user})"
-        said = f"(who = {user} OR request_id IN (SELECT request_id FROM audit_requests WHERE {asked}))"  # noqa: S608 - quoted
+        ids = "SELECT request_id FROM audit_requests WHERE"
+        # A client chooses its ids: of one that somebody else's answer has too, others may mean that answer.
+        shared = f"{ids} {asked} IS NOT TRUE AND panel IS NOT NULL"
+        said = f"(who = {user} OR (request_id IN ({ids} {asked}) AND request_id NOT IN ({shared})))"
     left = "(prompt_hash <> '' OR user_id IS NOT NULL OR claimed_user IS NOT NULL)"
     yield f"SELECT COUNT(*) FROM audit_requests WHERE {asked} AND {left}"  # noqa: S608 - quoted
     yield f"SELECT COUNT(*) FROM answer_labels WHERE {said}"  # noqa: S608 - quoted

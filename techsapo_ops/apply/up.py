@@ -21,6 +21,7 @@ from techsapo_ops.apply.spec_files import applied_elsewhere, keep_spec_files
 from techsapo_ops.apply.steps import with_emptied
 from techsapo_ops.apply.stop import forget_others
 from techsapo_ops.apply.transaction import Transaction
+from techsapo_ops.apply.weights import WeightsBack
 from techsapo_ops.backup.kinds.secret_files import end_keys
 from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
@@ -258,9 +259,19 @@ def rollback(
         if edited and not force:
             raise edited_error(edited, history.layout.config)
         end_keys(history.layout, snapshot.desired.topology.spec)  # it may name a file of keys of then
+        cut_short = history.snapshot(interrupted) if interrupted is not None and interrupted.state else None
+        weights = WeightsBack(history, snapshot, cut_short)
+        if words := weights.write():
+            listener.warn(words)
         transaction = Transaction(
             stack_plan, running, history, listener, force=force, interrupted=interrupted is not None
         )
-        applied = transaction.run()
-        require_applied(applied)
+        done = False
+        try:
+            applied = transaction.run()
+            require_applied(applied)
+            done = not any(o.error for o in applied.outcomes)
+        finally:
+            if not done:
+                weights.undo()
         return RollbackReport(target, stack_plan, applied)

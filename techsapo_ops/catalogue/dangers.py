@@ -60,6 +60,22 @@ def signs() -> Mapping[str, tuple[Sign, ...]]:
     return {word: tuple(each) for word, each in by_word.items()}
 
 
+@cache
+def plain_words() -> re.Pattern[str]:
+    """A request in plain words for what can't be undone; the file's head explains how it is made up."""
+    table = packaged_yaml("commands/plain_words.yaml")
+    gap = r"[^\w.!?\n]{1,3}"
+    forms = []
+    for row in table["en"]:
+        does, done, to = row["does"], row["done"], row["to"]
+        forms += [
+            rf"\b(?:{does})\b(?:{gap}{row.get('between', '')}[\w'-]{{1,30}}){{0,5}}?{gap}(?:{to})\b",
+            rf"\b(?:{to})(?: \w{{1,20}}){{0,3}}? (?:be|being|get|getting)(?: \w{{1,20}})? (?:{done})\b",
+        ]
+    forms += [rf"(?:{row['to']})[^。!?\n]{{0,20}}?(?:{row['does']})" for row in table["ja"]]
+    return _any(forms)
+
+
 def _danger(row: Mapping[str, Any]) -> Danger:
     effects = tuple(Effect(e) for e in row.get("effects", ["destructive"]))
     return Danger(row["kind"], effects, {"ja": row["ja"], "en": row["en"]})

@@ -230,14 +230,20 @@ def feedback(spec: Spec, _: Context) -> Iterator[Finding]:
         )
     if spec.mysql is not None or len(spec.app.resolved_instances) == 1:
         return
-    words = msg("an app instance takes labels of its own answers alone, because this stack has no database")
-    hint, uses = msg("add `mysql: {{}}`, or run one instance"), (("mysql",), ("app", "instances"))
-    if spec.schedule.feedback is not None:
-        yield Finding(("schedule", "feedback"), words, hint, uses)
-    elif spec.audit.answers == "masked":
-        yield Finding(("audit", "answers"), words, hint, uses, warning=True)
-    elif spec.wallbounce.calibration is not None:
-        yield Finding(("wallbounce", "calibration"), words, hint, uses, warning=True)
+    asks = spec.schedule.feedback is not None
+    wants: dict[Path, bool] = {
+        ("schedule", "feedback"): asks,
+        ("audit", "answers"): spec.audit.answers == "masked",
+        ("wallbounce", "calibration"): spec.wallbounce.calibration is not None,
+    }
+    for path in [path for path, wanted in wants.items() if wanted][:1]:
+        yield Finding(
+            path,
+            msg("an app instance takes labels of its own answers alone, because this stack has no database"),
+            msg("add `mysql: {{}}`, or run one instance"),
+            uses=(("mysql",), ("app", "instances")),
+            warning=not asks,
+        )
 
 
 _RULES: tuple[Rule, ...] = (

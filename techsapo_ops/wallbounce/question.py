@@ -109,6 +109,12 @@ def policy_of(spec: Spec, *, counts: bool = True) -> Policy:
 LONGEST_LINE = 2000
 """Characters of a line, from its end, in which a language is asked for."""
 _JAPANESE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uff66-\uff9f]")
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    "\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""Unicode's category Cf, and its other characters that are not shown (Default_Ignorable_Code_Point)."""
 _OF = "(?P<of>english|japanese)"
 _ASKED = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -149,5 +155,7 @@ def language_asked_for(words: str) -> Language | None:
 
 @lru_cache(maxsize=8)
 def fold(text: str) -> str:
-    """`text` in NFKC: full-width and half-width forms are one. The last few are kept for the next asker."""
-    return unicodedata.normalize("NFKC", text)
+    """`text` in NFKC: full-width and half-width forms are one. Characters that nobody sees are left out: they
+    would hide a word from every pattern. The last few are kept for the next asker.
+    """
+    return text if text.isascii() else _UNSEEN.sub("", unicodedata.normalize("NFKC", text))

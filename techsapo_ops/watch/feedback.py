@@ -9,9 +9,10 @@ from urllib.parse import urlencode
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.jobs.job import JobContext, JobResult
 from techsapo_ops.messages import msg
-from techsapo_ops.services.app.rendered_spec import calibration_file
+from techsapo_ops.services.app.rendered_spec import APP_SPEC, CALIBRATION, calibration_file
 from techsapo_ops.stack.address import page_url
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.wallbounce.evaluation import OWN_REQUESTS
 from techsapo_ops.wallbounce.feedback.judged import Judged, judged, labelled
 from techsapo_ops.wallbounce.feedback.picking import pick
 from techsapo_ops.wallbounce.verdict.calibration import Calibration, loads
@@ -26,20 +27,33 @@ _FRESH = timedelta(days=4)
 
 
 def picked(analyses: Iterable[Judged], now: datetime) -> tuple[Judged, ...]:
-    """The answers of the last days that people are asked about."""
-    return pick(each for each in analyses if each.labels or each.time >= now - _FRESH)
+    """The answers of the last days that people are asked about: of real models, and asked by people."""
+    return pick(
+        each
+        for each in analyses
+        if not each.simulated
+        and (each.labels or (each.time >= now - _FRESH and not each.requests[0].startswith(OWN_REQUESTS)))
+    )
+
+
+def current_weights(stack: Stack) -> Calibration:
+    """What the app runs with; before the first apply, what the user's file has. Raises OpsError.
+
+    They differ where an apply of new weights was killed: then these are proposed, and applied, again.
+    """
+    named, config = stack.spec.wallbounce.calibration, stack.layout.config
+    if named is None:
+        return Calibration()
+    applied = (config / APP_SPEC).exists()
+    file = config / CALIBRATION if applied else calibration_file(named, stack.layout)
+    return loads(read_text(file, what=msg("calibration")), str(file)) if file.exists() else Calibration()
 
 
 def proposal_line(stack: Stack, analyses: Iterable[Judged], now: datetime) -> str | None:
     """On Mondays, that there are labels enough for new weights. Raises OpsError for a damaged calibration."""
-    named = stack.spec.wallbounce.calibration
     if now.astimezone().isoweekday() != 1:
         return None
-    file = calibration_file(named, stack.layout) if named is not None else None
-    current = Calibration()
-    if file is not None and file.exists():
-        current = loads(read_text(file, what=msg("calibration")), str(file))
-    new = len(newer(labelled(analyses), current))
+    new = len(newer(labelled(analyses), current_weights(stack)))
     if new < FEWEST_NEW:
         return None
     return msg("{new} labels are new: `techsapo answers calibrate` proposes weights from them", new=new)

@@ -2,7 +2,8 @@
 
 With `full:POINT` it is not killed: the ledger's disk, a small one of its own, is full from there on.
 A point is a moment of the apply's journal (`begun`, `files`, …), `recorded` (between the record and the end
-of the journal's entry), `writing` (between two renames of generated files), or one of fault_point_swarm.py.
+of the journal's entry), `writing` (between two renames of generated files), `weights` (a file of learnt
+weights was written, and nothing else), or one of fault_point_swarm.py.
 The product knows nothing of it.
 """
 
@@ -11,13 +12,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import fault_point_swarm
 
-from techsapo_ops.apply import generate, ledger
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.apply import generate, ledger, weights
+from techsapo_ops.cli.app import calibrate
 from techsapo_ops.stack.journal import Entry, Journal
 
 MOMENTS = {
@@ -32,6 +36,14 @@ MOMENTS = {
 def die() -> None:
     """As by kill -9: nothing is cleaned up."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _then_die(write: Callable[..., None]) -> Callable[..., None]:
+    def written(*arguments: Any) -> None:
+        write(*arguments)
+        die()
+
+    return written
 
 
 def fill(folder: Path) -> None:
@@ -51,6 +63,10 @@ def arm(point: str) -> None:
             die()
 
         ledger.Ledger.record = recorded  # type: ignore[method-assign] # the fault that is wanted
+        return
+    if point == "weights":
+        for module in (calibrate, weights):
+            module.write_atomic = _then_die(write_atomic)  # type: ignore[attr-defined] # the wanted fault
         return
     if point == "writing":
         replace = os.replace

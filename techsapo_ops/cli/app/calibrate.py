@@ -19,11 +19,12 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services.app.rendered_spec import calibration_file
 from techsapo_ops.wallbounce.feedback.judged import judged, labelled
 from techsapo_ops.wallbounce.feedback.track_record import TrackRecord, track_records
-from techsapo_ops.wallbounce.verdict.calibration import Calibration, dumps, loads
+from techsapo_ops.wallbounce.verdict.calibration import Calibration, dumps
 from techsapo_ops.wallbounce.verdict.proposal import Proposal, propose
 from techsapo_ops.wallbounce.verdict.record import Labelled, PanelRecord
 from techsapo_ops.wallbounce.verdict.verdict import Estimate
 from techsapo_ops.watch.costs import answered_of
+from techsapo_ops.watch.feedback import current_weights
 
 if TYPE_CHECKING:
     from techsapo_ops.apply.plan import StackPlan
@@ -58,7 +59,7 @@ def calibrate(
 
     The comparison uses only labels that neither has seen. With fewer than ten new labels, or if the proposal
     does worse on them, the exit code is 1. Nothing is written without --apply. With it, the app is restarted
-    with the new weights; `techsapo rollback` brings the earlier ones back.
+    with the new weights; `techsapo rollback` brings the earlier ones back, with their file.
 
     Examples:
 
@@ -70,7 +71,7 @@ def calibrate(
     stack = open_stack(project, tell=out.say)
     file = _named(project)
     before = read_text(file, what=msg("calibration")) if file is not None and file.exists() else None
-    current = loads(before, str(file)) if before is not None else Calibration()
+    current = current_weights(stack)
     known = _known(stack)
     proposal = propose(known.labels, current, datetime.now(UTC), known.unlabelled)
     _show(out, proposal, current)

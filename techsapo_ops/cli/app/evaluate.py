@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 import typer
 from pydantic import ValidationError
@@ -28,6 +28,7 @@ from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.wallbounce.evaluation import OWN_REQUESTS
 from techsapo_ops.wallbounce.evaluation.cases import Case, read_cases
 from techsapo_ops.wallbounce.evaluation.saved import Attempt, Saved, read_saved, saving
 from techsapo_ops.wallbounce.evaluation.scores import Graded, compare, graded
@@ -107,7 +108,7 @@ def evaluate(
         if ended == "interrupted":
             raise typer.Exit(_INTERRUPTED)
     comparison = compare(answers, _others(cases, compared)) if compared is not None else None
-    made = document(answers, len(cases), ended, comparison)
+    made = document(answers, (len(cases), ended, run.lost), comparison)
     if out.as_json:
         out.json(made)
     else:
@@ -118,7 +119,7 @@ def evaluate(
         raise typer.Exit(_INTERRUPTED)
     if floor is not None and _worse(made, floor, out):
         raise typer.Exit(1)
-    if ended == "failed":
+    if ended in {"failed", "unsaved"}:
         raise typer.Exit(1)
 
 
@@ -131,6 +132,10 @@ class _Run:
         self._tier = tier
         self._out = out
         self.failure: OpsError | None = None
+        self.lost = 0.0
+        """USD of questions without an answer, as far as that is known."""
+        self._lost: list[float | None] = []
+        """What the attempts of this question cost that gave no answer; None where nobody can tell."""
 
     def tier_of(self, case: Case) -> Any:
         """The tier at which `case` is asked."""
@@ -153,28 +158,43 @@ class _Run:
                 continue
             if paid and sum(paid) + max(paid) > self._budget:
                 return "budget"
+            self._lost = []
             try:
                 attempt = self._attempt(case, digest, UUID(saved.run))
             except OpsError as error:
                 self.failure, failed = error, failed + 1
                 self._out.warn(msg("{id}: {reason}", id=case.id, reason=error.message))
+                paid.append(self._booked(case, max(paid, default=0.0)))
                 if failed == _FAILURES:
                     return "failed"
                 continue
-            paid.append(attempt.spent)
+            paid.append(attempt.spent + self._booked(case, attempt.spent))
             failed = 0
             try:
                 saved.add(attempt)
             except OSError as error:
                 self.failure = OpsError(msg("the answers can't be stored: {reason}", reason=error.strerror))
                 self._out.warn(self.failure.message)
-                return "failed"
+                return "unsaved"
             self._out.detail(msg("{id}: {cost} USD", id=case.id, cost=f"{attempt.spent:.4f}"))
         return "all" if own <= saved.attempts.keys() else "failed"
 
+    def _booked(self, case: Case, most: float) -> float:
+        """USD that attempts at `case` without an answer take from the budget: at worst `most` for each of
+        which nobody knows what it cost.
+        """
+        known = sum(cost for cost in self._lost if cost is not None)
+        self.lost += known
+        unknown = most * self._lost.count(None)
+        if unknown:
+            told = msg("{id}: what it cost is not known; {usd} USD of the budget are set aside for it",
+                       id=case.id, usd=f"{unknown:.4f}")  # fmt: skip
+            self._out.warn(told)
+        return known + unknown
+
     def _attempt(self, case: Case, digest: str, run: UUID) -> Attempt:
         body = {"prompt": case.question, "task_type": self.tier_of(case), "language": case.language}
-        reply = post(self._asked, _GENERATE, body, key=str(uuid5(run, digest)))
+        reply = self._post(body, uuid5(run, digest))
         try:
             attempt = Attempt.model_validate(
                 {
@@ -187,11 +207,17 @@ class _Run:
                 }
             )
         except (KeyError, TypeError, ValidationError):
+            self._lost.append(None)
             raise OpsError(msg("the answer does not have the form of this version")) from None
         if not case.rubric or not graded(case, attempt).right or attempt.outcome == "refused":
             return attempt
         rubric, cost = self._rubric(case, attempt, uuid5(run, f"{digest} rubric"))
         return attempt.model_copy(update={"rubric": rubric, "rubric_usd": cost})
+
+    def _post(self, body: dict[str, Any], key: UUID) -> dict[str, Any]:
+        request_id = f"{OWN_REQUESTS}{uuid4().hex}"
+        lost = self._lost.append
+        return post(self._asked, _GENERATE, body, key=str(key), request_id=request_id, lost=lost)
 
     def _rubric(self, case: Case, attempt: Attempt, key: UUID) -> tuple[bool | None, float]:
         """Whether the panel finds the rubric met, and what that cost; None where it says neither, or both."""
@@ -209,7 +235,7 @@ class _Run:
         )
         body = {"prompt": prompt, "task_type": "basic", "language": "en"}
         try:
-            reply = post(self._asked, _GENERATE, body, key=str(key))
+            reply = self._post(body, key)
         except OpsError as error:  # the answer is paid for, and kept
             self._out.warn(msg("{id}: {reason}", id=case.id, reason=error.message))
             return None, 0.0
@@ -256,7 +282,7 @@ def _read_baseline(path: Path) -> _Baseline:
 def _worse(made: dict[str, Any], floor: _Baseline, out: Output) -> bool:
     """Whether the run is below the baseline's intervals, or too incomplete to say."""
     scores = made["overall"]
-    if made["ended"] != "all":
+    if made["asked"] < made["cases"]:
         out.warn(msg("not compared with the baseline: not all cases were answered"))
         return True
     below = scores.accuracy.share < floor.accuracy

@@ -15,15 +15,19 @@ _SHOWN = 20
 
 
 def document(
-    answers: Sequence[Graded], cases: int, ended: str, comparison: Comparison | None
+    answers: Sequence[Graded], run: tuple[int, str, float], comparison: Comparison | None
 ) -> dict[str, Any]:
-    """The run as `--json` prints it, and as a baseline is read."""
+    """The run as `--json` prints it, and as a baseline is read.
+
+    `run`: how many cases there are, why it ended, and USD of questions without an answer.
+    """
+    cases, ended, lost = run
     return {
         "simulated": any(a.attempt.simulated for a in answers),
         "cases": cases,
         "asked": len(answers),
         "ended": ended,
-        "spent_usd": sum(a.attempt.spent for a in answers),
+        "spent_usd": sum(a.attempt.spent for a in answers) + lost,
         "cached": sum(a.attempt.cached for a in answers),
         "rubrics_unread": sum(
             bool(a.case.rubric) and a.right and a.attempt.rubric is None and a.attempt.outcome != "refused"
@@ -54,8 +58,9 @@ def show_scores(out: Output, made: dict[str, Any], answers: Sequence[Graded]) ->
         "budget": msg("the next one might not fit into the budget"),
         "interrupted": msg("interrupted"),
         "failed": msg("the others were not answered"),
+        "unsaved": msg("an answer could not be stored"),
     }.get(made["ended"], "")
-    asked = msg("{asked} of {cases} cases asked, {usd} USD", asked=made["asked"], cases=made["cases"],
+    asked = msg("{asked} of {cases} cases answered, {usd} USD", asked=made["asked"], cases=made["cases"],
                 usd=f"{made['spent_usd']:.4f}")  # fmt: skip
     out.data(f"{asked} ({why})" if why else asked)
     if made["simulated"]:

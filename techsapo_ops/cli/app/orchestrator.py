@@ -6,9 +6,10 @@ import json
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ import psutil
 import typer
 
 from techsapo_ops.adapters.address import Address, reachable_host
-from techsapo_ops.adapters.http import Unreachable, Untrusted, fetch, send
+from techsapo_ops.adapters.http import Answer, Unreachable, Untrusted, fetch, send
 from techsapo_ops.adapters.tls import Trust, read_authorities
 from techsapo_ops.cli.environment import api_key
 from techsapo_ops.cli.language import spoken_language
@@ -235,10 +236,20 @@ def _running(candidates: list[str], trust: Trust) -> str:
     )
 
 
-def post(asked: Orchestrator, path: str, body: Mapping[str, Any], *, key: str = "") -> dict[str, Any]:
+def post(
+    asked: Orchestrator,
+    path: str,
+    body: Mapping[str, Any],
+    *,
+    key: str = "",
+    request_id: str = "",
+    lost: Callable[[float | None], object] = lambda _: None,
+) -> dict[str, Any]:
     """The JSON that the orchestrator answers. Raises OpsError with what it said instead.
 
-    `key` is the Idempotency-Key of a question that an earlier command may have sent; default a new one.
+    `key` is the Idempotency-Key of a question that an earlier command may have sent; default a new one. The
+    orchestrator makes up the `request_id` where none is given. `lost` is told what an attempt cost that gave
+    no answer, in USD; None where nobody can tell.
 
     Where it gives no answer, or one that may pass, it is asked once more by the same Idempotency-Key, so that
     it is answered, and paid, once; not where half of the time is gone.
@@ -248,6 +259,7 @@ def post(asked: Orchestrator, path: str, body: Mapping[str, Any], *, key: str = 
         "Content-Type": "application/json",
         "Accept-Language": spoken_language(),  # of what it is refused with
         "Idempotency-Key": key or str(uuid.uuid4()),
+        **({"X-Request-ID": request_id} if request_id else {}),
         **asked.peer.headers,
     }
 
@@ -256,20 +268,35 @@ def post(asked: Orchestrator, path: str, body: Mapping[str, Any], *, key: str = 
             answer = send(url, content(body), headers=headers, timeout=asked.timeout, trust=asked.peer.trust)
         except Unreachable as error:
             if last or isinstance(error, Untrusted) or time.monotonic() >= late:
+                lost(None)
                 raise silent(url, error) from None
             why = error.reason
         else:
             if last or answer.status not in _PASSING or time.monotonic() >= late:
                 break
+            lost(_cost(answer) or 0.0)  # where it is not known, the same question is asked again
             why = msg("HTTP {status}", status=answer.status)
         Output().say(msg("no answer from the orchestrator ({why}); asking once more", why=why))
         time.sleep(PAUSE)
-    reply = parsed(url, answer.status, answer.body)
     if not answer.ok:
-        raise refused(answer.status, reply)
+        lost(_cost(answer))
+        raise refused(answer.status, parsed(url, answer.status, answer.body))
+    reply = parsed(url, answer.status, answer.body)
     if "request_id" not in reply:
         raise strange(url, answer.status)
     return reply
+
+
+def _cost(answer: Answer) -> float | None:
+    """USD that a question cost which has no answer, by the providers that failed; None where nobody can tell.
+
+    What is refused with a status below 500, or since the app is busy (503), was asked of nobody.
+    """
+    try:
+        costs = [float(p["cost_usd"]) for p in json.loads(answer.body)["providers"]]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return 0.0 if answer.status < 500 or answer.status == 503 else None
+    return sum(c for c in costs if 0 <= c < inf)
 
 
 def content(body: Mapping[str, Any]) -> bytes:

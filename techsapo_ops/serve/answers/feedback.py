@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, TypeVar
 
@@ -15,11 +15,11 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from techsapo_ops.messages import msg
+from techsapo_ops.serve.answers.records import LONGEST, Records
 from techsapo_ops.serve.bodies.base import problem_responses
 from techsapo_ops.serve.bodies.feedback import (
     FeedbackBody,
     LabelBody,
-    ModelRecordBody,
     RecordsBody,
     StoredAnswerBody,
 )
@@ -30,8 +30,6 @@ from techsapo_ops.serve.http.responses import json_response
 from techsapo_ops.stores.audit.shared_tables import Away
 from techsapo_ops.stores.labels.rows import Label
 from techsapo_ops.stores.labels.store import LabelStore, TooManyLabels
-from techsapo_ops.wallbounce.feedback.judged import judged
-from techsapo_ops.wallbounce.feedback.track_record import balance, track_records
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -73,17 +71,21 @@ def _saying(gate: Gate, store: LabelStore) -> APIRouter:
 
 
 def _reading(gate: Gate, store: LabelStore) -> APIRouter:
+    known = Records(store)
     router = APIRouter(prefix="/api/v1", tags=["feedback"])
 
     @router.get(
         "/feedback/records",
-        summary="What became of answers: by model, and in all. Needs what /metrics needs.",
+        summary="What became of answers, as of up to a minute ago. Needs what /metrics needs.",
         response_model=RecordsBody,
         responses=problem_responses(401, 403, 422, 503),
         dependencies=[first(gate.admit_monitor, "ask")],
     )
-    async def records(days: Annotated[int, Query(ge=1, le=366)] = 90) -> Response:
-        return json_response(await _read(lambda: _records(store, days)))
+    async def records(days: Annotated[int, Query(ge=1, le=LONGEST)] = 90) -> Response:
+        try:
+            return json_response(await known.of(days))
+        except Away as error:
+            raise _away(error) from None
 
     @router.get(
         "/feedback/{request_id}",
@@ -103,25 +105,6 @@ def _reading(gate: Gate, store: LabelStore) -> APIRouter:
     return router
 
 
-def _records(store: LabelStore, days: int) -> RecordsBody:
-    every = judged(store.answered(datetime.now(UTC) - timedelta(days=days)))
-    real = tuple(each for each in every if not each.simulated)
-    analyses = real or every
-    known = balance(analyses)
-    return RecordsBody(
-        days=days,
-        simulated=bool(every) and not real,
-        models=[ModelRecordBody.model_validate(each) for each in track_records(analyses)],
-        judged=known.judged,
-        right=known.right,
-        sure=known.sure,
-        sure_right=known.sure_right,
-        declined=known.declined,
-        declined_right=known.declined_right,
-        usd_per_right=known.usd_per_right,
-    )
-
-
 def _unknown() -> Problem:
     detail = msg("no answer to label has this id; a new one can be labelled after some seconds")
     return Problem(404, "not_found", detail)
@@ -132,5 +115,9 @@ async def _read(do: Callable[[], T]) -> T:
     try:
         return await asyncio.to_thread(do)
     except Away as error:
-        detail = msg("labels can't be read or written now: {error}", error=error)
-        raise Problem(503, "audit_unavailable", detail, retry_after=RETRY_AFTER) from None
+        raise _away(error) from None
+
+
+def _away(error: Away) -> Problem:
+    detail = msg("labels can't be read or written now: {error}", error=error)
+    return Problem(503, "audit_unavailable", detail, retry_after=RETRY_AFTER)

@@ -66,6 +66,12 @@ class RecordsBody(Body):
     """What became of the answers of the last days, by what people say."""
 
     days: int
+    counted_since: Annotated[
+        str | None,
+        Field(
+            description="Only the newest 2,000 requests count: older ones than this are left out. null: none."
+        ),
+    ]
     simulated: Annotated[bool, Field(description="Whether there are answers of simulated models alone.")]
     models: list[ModelRecordBody]
     judged: int

@@ -83,7 +83,7 @@ export const WORDS = {
     kinds: {
       timeout: "時間切れ", rate_limited: "レート制限", unavailable: "応答不可", refused: "拒否", bad_answer: "不正な応答",
     },
-    chosen: "選ばれた回答", gap: "", colon: "：", record: "実績", noRecord: "実績はまだありません。", recordDissents: "別の見解", recordRight: "正しかった割合", recordsTitle: "回答の実績",
+    chosen: "選ばれた回答", gap: "", colon: "：", record: "実績", noRecord: "実績はまだありません。", recordDissents: "別の見解", recordRight: "正しかった割合", recordsTitle: "回答の実績", countedSince: "新しい2,000件だけを数えています（{time} 以降）。",
     headlines: { sole: "回答は1件だけで、比較できません。", checked: "1つのモデルが回答し、別のモデルが点検しました。", split: "{agree}対{differ}で割れています。", uncompared: "回答どうしを比較できません。", agree: "{agree}件の回答が一致しました。", accepted: "基準を満たしています。", check: "まず次の確認を。", declined: "基準を満たしていません。確かめてから使ってください。" },
     balance: { none: "正誤を付けた回答はまだありません。", sure: "信頼度0.9以上と示した {all} 件のうち、{right} 件が正しい回答でした。", declined: "不採用の {all} 件のうち、{right} 件は正しい回答でした。", money: "正しい回答1件あたり {usd} かかっています。" },
     wasRight: "この回答は正しかったですか", labels: { right: "正しい", partly: "一部正しい", wrong: "誤り", unused: "使わなかった", unknown: "分からない" }, wasSolved: "問題は解決しましたか", solvedWords: { yes: "解決した", no: "解決していない" },
@@ -224,7 +224,7 @@ export const WORDS = {
     kinds: {
       timeout: "timeout", rate_limited: "rate limited", unavailable: "unavailable", refused: "refused", bad_answer: "unusable answer",
     },
-    chosen: "chosen", gap: " ", colon: ": ", record: "Record", noRecord: "No record yet.", recordDissents: "dissents", recordRight: "right", recordsTitle: "What became of answers",
+    chosen: "chosen", gap: " ", colon: ": ", record: "Record", noRecord: "No record yet.", recordDissents: "dissents", recordRight: "right", recordsTitle: "What became of answers", countedSince: "Only the newest 2,000 are counted: those since {time}.",
     headlines: { sole: "There is only one answer and nothing to compare it to.", checked: "One model answered, and another checked the answer.", split: "The answers are split {agree} to {differ}.", uncompared: "The answers could not be compared.", agree: "{agree} answers agree.", accepted: "The thresholds are met.", check: "Check this first:", declined: "The thresholds are not met: check before you act on it." },
     balance: { none: "No answer has been labelled yet.", sure: "{right} of {all} answers shown with a confidence of 0.9 or more were right.", declined: "{right} of {all} answers that were not accepted were right after all.", money: "A right answer costs {usd}." },
     wasRight: "Was this answer right?", labels: { right: "right", partly: "partly", wrong: "wrong", unused: "did not use it", unknown: "can't tell" }, wasSolved: "Is the problem solved?", solvedWords: { yes: "solved", no: "not solved" },

@@ -1,6 +1,6 @@
 // What became of answers, by what people say: of one model, and of all.
 
-import { element, get, number, word } from "/web/words.js";
+import { element, get, number, stamp, word } from "/web/words.js";
 
 const PATH = "/api/v1/feedback/records";
 
@@ -54,6 +54,7 @@ export async function drawRecords(host) {
     texts.declined.replace("{right}", known.declined_right).replace("{all}", known.declined),
     ...(known.usd_per_right === null ? [] : [texts.money.replace("{usd}", `$${number(known.usd_per_right, 4)}`)]),
   ];
+  if (known.counted_since) lines.push(word("countedSince").replace("{time}", stamp(new Date(known.counted_since))));
   if (known.simulated) lines.unshift(word("simulated"));
   host.replaceChildren(...lines.map((line) => element("p", "", line)), list);
 }

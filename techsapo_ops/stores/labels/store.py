@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,9 +62,9 @@ class LabelStore(SharedTables):
 
         return self.by_one(write)
 
-    def answered(self, since: datetime) -> tuple[AnsweredRequest, ...]:
-        """The requests since then that have a verdict, the newest first."""
-        return self.by_one(lambda connection: _answered(connection, since))
+    def answered(self, since: datetime, most: int = MOST_READ) -> tuple[AnsweredRequest, ...]:
+        """The requests since then that have a verdict, the newest first, at most `most`."""
+        return self.by_one(lambda connection: _answered(connection, since, most))
 
     def texts(self, request_id: str) -> StoredAnswer | None:
         """Question and answer of the newest request of that id that has a verdict."""
@@ -82,11 +82,11 @@ def read_answered(
     mysql: AuditServer | None, databases: Sequence[Path], since: datetime
 ) -> tuple[AnsweredRequest, ...]:
     """The same as `answered`, of MySQL or of each of the SQLite files. Raises OpsError."""
-    each = from_each(mysql, databases, lambda connection: _answered(connection, since))
+    each = from_each(mysql, databases, lambda connection: _answered(connection, since, MOST_READ))
     return tuple(row for rows in each for row in rows)
 
 
-def _answered(connection: Connection, since: datetime) -> tuple[AnsweredRequest, ...]:
+def _answered(connection: Connection, since: datetime, most: int) -> tuple[AnsweredRequest, ...]:
     import sqlalchemy as sa
 
     table, requests = labels_table(), audit_tables()[0]
@@ -95,18 +95,21 @@ def _answered(connection: Connection, since: datetime) -> tuple[AnsweredRequest,
         sa.select(*(requests.c[name] for name in names))
         .where(requests.c.time >= naive(since), requests.c.panel.is_not(None))
         .order_by(requests.c.time.desc())
-        .limit(MOST_READ)
+        .limit(most)
     )
+    rows = connection.execute(wanted).mappings().all()
     said: dict[str, list[Label]] = defaultdict(list)
-    labels = sa.select(table).where(table.c.at >= naive(since)).order_by(table.c.at, table.c.id)
-    for row in connection.execute(labels).mappings():
+    # No label is older than its answer, but the clocks of two hosts differ.
+    first = min((row["time"] for row in rows), default=naive(since)) - timedelta(hours=1)
+    labels = sa.select(table).where(table.c.at >= first)
+    for row in connection.execute(labels.order_by(table.c.at, table.c.id)).mappings():
         said[str(row["request_id"])].append(Label(**{**row, "at": row["at"].replace(tzinfo=UTC)}))
     return tuple(
         AnsweredRequest(
             **{**row, "time": row["time"].replace(tzinfo=UTC), "simulated": bool(row["simulated"])},
             labels=tuple(said.get(str(row["request_id"]), ())),
         )
-        for row in connection.execute(wanted).mappings()
+        for row in rows
     )
 
 

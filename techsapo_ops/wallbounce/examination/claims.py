@@ -39,7 +39,12 @@ _TO_GRADERS = {
     "4点 4を 満点 最高点 最高評価": r"(?:すべて|全て|全部|全項目)[^。\n]{0,20}?"
     r"(?:4点|4を|満点|最高点|最高評価)"
     r"|(?:満点|最高点|最高評価)[^。\n]{0,20}?(?:採点|評価|付け|つけ)",
-    "採点者 評価者 審査員 査読者": r"(?:採点者|評価者|審査員|査読者)(?:へ|の(?:皆|方)|は)",
+    "<!-- [//]": r"(?:<!--|\[//\]:)[^>]{0,200}?(?:\b(?:grader|reviewer|evaluator|judge|checker)s?\b"
+    r"|採点|評価者|審査員|査読者|点検者)",
+    "graders grader evaluator judge reviewer": r"\b(?:grader|evaluator|judge|reviewer)s?(?:\s?[:,]\s{0,9}"
+    r"[^\n]{0,60}?\b(?:correct|right|accurate|grade|score|perfect)\b"
+    r"|\s(?:should|must|please)\s[^\n]{0,60}?\b(?:answer|response)\b)",
+    "採点者 評価者 審査員 査読者": r"(?:採点者|評価者|審査員|査読者)(?:へ|の(?:皆|方)|は|各位|[:、])",
     "指示 命令 プロンプト": r"(?:以前|これまで|上記|前)の(?:指示|命令|プロンプト)[^。\n]{0,12}?(?:無視|忘れ)",
 }
 _TRIED = tuple((words.split(), re.compile(pattern)) for words, pattern in _TO_GRADERS.items())

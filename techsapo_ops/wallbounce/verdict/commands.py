@@ -10,9 +10,9 @@ from functools import cached_property, lru_cache
 from itertools import accumulate, compress
 from typing import NamedTuple
 
-from techsapo_ops.catalogue.dangers import Danger, Effect, Sign, signs
+from techsapo_ops.catalogue.dangers import Danger, Effect, Sign, plain_words, signs
 from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.question import KNOWLEDGE, Language, Question, fold
+from techsapo_ops.wallbounce.question import KNOWLEDGE, Language, Passage, Question, fold
 
 _QUOTED = re.compile(
     r"`([^`\n]{2,200})`|「([^「」\n]{2,200})」|^[ \t]{0,8}\$[ \t]+(\S[^\n]{1,200})$", re.MULTILINE
@@ -243,12 +243,17 @@ def destructive(text: str, language: Language = "en") -> tuple[Dangerous, ...]:
 
 
 def asks_for_danger(question: Question) -> bool:
-    """Whether `question` names a command that can't be undone.
+    """Whether `question` names a command that can't be undone, or asks for that in plain words.
 
-    The team's own pages are left out: what an answer takes from them is looked at in the answer.
+    The team's own pages are left out: what an answer takes from them is looked at in the answer. Plain words
+    are looked for only in what is asked: a log tells of much that is deleted.
     """
-    parts = [part.text for part in question.parts if part.name != KNOWLEDGE] or [question.text]
-    return any(destructive(text) for text in parts)
+    parts = question.parts or (Passage("", question.text),)
+    return any(
+        destructive(part.text) or (not part.name and plain_words().search(fold(part.text)) is not None)
+        for part in parts
+        if part.name != KNOWLEDGE
+    )
 
 
 def dangerous_in(answer: Answer, language: Language = "en") -> tuple[Dangerous, ...]:

@@ -149,3 +149,4 @@ def test_a_new_calibration_is_a_change_like_any_other_and_goes_back(tmp_path: Pa
     assert rendered.read_text() == second
     project.rollback()
     assert rendered.read_text() == first
+    assert not project.up(sections=WEIGHTS).changed, "the file itself went back too"

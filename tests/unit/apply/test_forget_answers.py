@@ -110,6 +110,20 @@ def test_a_user_loses_what_they_asked_said_and_claimed_in_every_instance(place: 
     assert "neill" not in said, "it would stay there"
 
 
+def test_labels_stay_that_others_gave_to_an_id_which_somebody_else_s_answer_has_too(place: list[str]) -> None:
+    file = Path(place[1]).parent / ".techsapo" / "data" / "app" / "audit.sqlite"
+    store = AuditStore(None, file)
+    store.insert([row(5, "r1", "ben"), row(6, "r3", None)])
+    store.close()
+    labels = LabelStore(None, file)
+    labels.add(Label(f"{9:032}", "r1", NAME, "wrong", None, NOW, "cli"))
+    labels.close()
+    assert "questions 3, labels 2" in forget(place, "--user", NAME, "--yes").output
+    assert read(place, LEFT) == [("r1",), ("r2",), ("r3",)], "the others' answers of these ids"
+    left = read(place, "SELECT request_id, who FROM answer_labels ORDER BY 1, 2")
+    assert left == [("r1", "ben"), ("r1", "cho"), ("r2", "cho")]
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [((), 1), (("r1", "--user", "ben"), 1), (("a\nb",), 1), (("r1",), 1), (("no-such", "--yes"), 1)],

@@ -46,6 +46,7 @@ class Orchestrator(ThreadingHTTPServer):
         self.before: list[tuple[int, bytes] | None] = []
         """What is answered before `reply`, one after the other; None: the connection is cut."""
         self.keys: list[str] = []
+        self.ids: list[str | None] = []
 
     def answers(self, document: dict[str, Any], status: int = 200) -> None:
         self.reply: tuple[int, bytes] = (status, json.dumps(document).encode())
@@ -64,6 +65,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.server.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         self.server.keys.append(self.headers["Idempotency-Key"])
+        self.server.ids.append(self.headers["X-Request-ID"])
         reply = self.server.before.pop(0) if self.server.before else self.server.reply
         if reply is not None:
             self._send(*reply)

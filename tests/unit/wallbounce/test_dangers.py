@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,9 @@ from rows import each_row
 from techsapo_ops.catalogue.dangers import Effect
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.wallbounce.answers import Answer, Tokens
+from techsapo_ops.wallbounce.question import Passage, Question, fold
 from techsapo_ops.wallbounce.verdict.commands import (
+    asks_for_danger,
     commands_of,
     dangerous,
     dangerous_in,
@@ -27,6 +31,9 @@ OWN, HELD_OUT, UNTUNED = (
     for name in ("commands.yaml", "commands_heldout.yaml", "commands_heldout_2.yaml")
 )
 LASTING = {Effect.DESTRUCTIVE, Effect.RUNS_REMOTE_CODE}
+
+
+PLAIN = read_yaml((FOLDER / "plain_dangers.yaml").read_text(encoding="utf-8"))
 
 
 def effects(text: str) -> set[str]:
@@ -75,6 +82,38 @@ def test_of_commands_that_nothing_was_tuned_on_most_dangers_are_marked() -> None
 def test_a_danger_is_found_within_what_runs_it_and_in_prose(inside: str) -> None:
     assert "stops_a_service" in effects(inside.format("umount /srv"))
     assert "destructive" in effects(inside.format("rm -rf /srv"))
+
+
+@each_row("text", [*PLAIN["dangerous"], *PLAIN["safe_side"]])
+def test_a_question_asks_for_danger_in_plain_words_too(text: str) -> None:
+    assert asks_for_danger(Question(text, "en"))
+
+
+@each_row("text", PLAIN["harmless"])
+def test_a_question_about_the_same_things_that_destroys_nothing_is_not_taken_for_it(text: str) -> None:
+    assert not asks_for_danger(Question(text, "en"))
+
+
+def test_plain_words_count_in_what_is_asked_and_not_in_a_log() -> None:
+    log = Passage("log", "cleaner: deleting all rows of the table")
+    assert not asks_for_danger(Question("", "en", parts=(log, Passage("", "why is it slow?"))))
+    assert asks_for_danger(Question("", "en", parts=(log, Passage("", "delete the table"))))
+    assert asks_for_danger(Question("", "en", parts=(Passage("log", "rm -rf /srv"), Passage("", "why?"))))
+
+
+@each_row(
+    "unseen",
+    ["\u200b", "\u200d", "\u00ad", "\u2060", "\ufeff", "\u202e", "\ufe0f", "\u034f", "\u3164", "\U000e0041"],
+)
+def test_no_character_that_nobody_sees_hides_a_danger(unseen: str) -> None:
+    (danger,) = dangerous(f"Run `r{unseen}m -r{unseen}f /srv`.")
+    assert danger.command == "rm -rf /srv"
+
+
+def test_each_character_of_unicodes_category_for_formats_is_left_out() -> None:
+    formats = "".join(chr(n) for n in range(sys.maxunicode + 1) if unicodedata.category(chr(n)) == "Cf")
+    assert fold(f"a{formats}b") == "ab"
+    assert fold("ｶﾞ　\t\né👍🏽") == "ガ \t\né👍🏽"
 
 
 @each_row(
