@@ -58,7 +58,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, Literal
 
-from techsapo_ops.catalogue.series import brought_by, of_newest_copy
+from techsapo_ops.catalogue.series import EPISODES_JOB, brought_by, of_newest_copy
 from techsapo_ops.catalogue.yaml_text import packaged_yaml
 
 Severity = Literal["critical", "warning", "info"]
@@ -168,7 +168,7 @@ class Alert:
         expr = filled(expr, places)
         if machines:
             # By this one Prometheis hear of each other: what it says of a target, another one does.
-            expr = expr.replace('job!="techsapo-probes"', 'job!~"techsapo-(probes|incidents)"')
+            expr = expr.replace('job!="techsapo-probes"', f'job!~"techsapo-probes|{EPISODES_JOB}"')
             expr = of_newest_copy(expr)
             # The name of an instance tells a reader its host, and nothing that compares labels.
             expr = _BY_INSTANCE.sub(lambda by: by[0] if "host" in by[1] else f"by ({by[1]}, host)", expr)

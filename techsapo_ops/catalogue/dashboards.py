@@ -17,6 +17,11 @@ PanelKind = Literal["timeseries", "stat", "gauge", "bargauge"]
 LOCALES = ("ja", "en")
 CHOICES = ("instance", "provider")
 
+_PLAIN = re.compile(
+    r"(?:(?:sum|max|min|avg)(?: by \([^)]*\))? ?\()?(?:rate\()?"
+    r"([a-zA-Z_:][\w:]*)(?:\{[^}]*\})?(?:\[[^\]]*\])?\)*"
+)
+"""An expression that shows one metric as it is, or its rate."""
 _VARIABLE = re.compile(r"\$(?:__rate_interval|instance|provider)\b")
 
 Words = Mapping[str, str]
@@ -148,6 +153,17 @@ def _dashboard(name: str, entry: dict[str, Any]) -> Dashboard:
 def dashboards_of(hosts: Collection[object]) -> Mapping[str, Dashboard]:
     """Those that a stack on these hosts may have; there are none to name where it is on one."""
     return {name: each for name, each in dashboards().items() if hosts or not each.machines}
+
+
+@cache
+def metric_titles() -> Mapping[str, Words]:
+    """What a metric is called: the title of the first panel that shows it alone and as it is."""
+    panels = (panel for dashboard in dashboards().values() for panel in dashboard.panels)
+    titles: dict[str, Words] = {}
+    for panel in panels:
+        if len(panel.queries) == 1 and (plain := _PLAIN.fullmatch(panel.queries[0].expr.strip())):
+            titles.setdefault(plain[1], panel.title)
+    return titles
 
 
 @cache

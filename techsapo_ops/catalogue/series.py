@@ -81,6 +81,8 @@ FRONT_ADDRESS = "techsapo:front_address:info"
 EPISODE = "techsapo:alert:episode"
 """1 for each series of an alert that fires, with the alert's labels and SINCE. An episode goes on while the
 alert is away for less than ten minutes, as while Prometheus restarts."""
+EPISODES_JOB = "techsapo-episodes"
+"""The scrape job by which one Prometheus reads the others' episodes."""
 EPISODE_SINCE = "techsapo:alert:since_timestamp_seconds"
 """When it began, for each, as a value."""
 OTHERS_SINCE = "techsapo:alert:others_since_timestamp_seconds"

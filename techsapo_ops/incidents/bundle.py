@@ -32,7 +32,7 @@ from techsapo_ops.adapters.folders import new_file, open_file, opened, write_hin
 from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.adapters.prometheus import Series
 from techsapo_ops.errors import OpsError
-from techsapo_ops.incidents.bounds import CUT, Label, Sentence, few
+from techsapo_ops.incidents.field_types import CUT, Label, Sentence, few
 from techsapo_ops.incidents.material import Kind, Material, Unread
 from techsapo_ops.incidents.openmetrics import lines_of, text_of
 from techsapo_ops.messages import msg

@@ -9,14 +9,16 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 
+from techsapo_ops.catalogue.translations import Language, in_language
+from techsapo_ops.incidents.evidence import Piece
 from techsapo_ops.incidents.labels import hosts_of, service_of
-from techsapo_ops.incidents.material import Change, Fact, Kind, Material, Subject
+from techsapo_ops.incidents.material import Change, Fact, Material, Subject
 from techsapo_ops.incidents.patterns import Pattern, mined
-from techsapo_ops.incidents.series import Movement, movements, said, selectors
+from techsapo_ops.incidents.series import Movement, movements, said, said_first, selectors
+from techsapo_ops.messages import msg
 
 _SHOWN = 4
 """Readings of one group that are shown."""
@@ -45,36 +47,23 @@ _OOM_ELSEWHERE = 0.5
 """What is killed on a shared host for the memory of something that the alert does not name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A piece of evidence that is not yet masked, cut or numbered."""
-
-    kind: Kind
-    source: str
-    text: str
-    score: float
-    at: datetime | None = None
-    service: str = ""
-    host: str = ""
-    sample: str = ""
-    calm: bool = False
-
-
-def candidates(material: Material) -> Iterator[Candidate]:
-    """The candidates of all kinds, in no order."""
+def candidates(material: Material, language: Language) -> Iterator[Piece]:
+    """The candidates of all kinds, in no order, for people who read `language`: pieces without an id, not yet
+    masked or cut.
+    """
     moved, patterns = movements(material), mined(material.lines)
     scale = _Scale(material, moved, patterns)
-    yield from _of_series(moved, scale)
-    yield from _of_lines(patterns, scale)
+    yield from _of_series(moved, scale, language)
+    yield from _of_lines(patterns, scale, language)
     yield from _of_changes(material, scale)
     yield from _of_facts(material, scale)
     for page in material.pages:
         text = f"{page.file}: {page.heading}\n{page.text}"
         score = (0.5 if page.kind == "runbook" else 0.4) + scale.named(text)
-        yield Candidate(page.kind, page.file, text, score)
+        yield Piece("", page.kind, page.file, text, score)
     for one in material.earlier:
         text = f"{one.at:%Y-%m-%d} {one.id}: {one.summary}. Cause, by a person: {one.cause}"
-        yield Candidate("like", "incidents", text, 0.45, one.at)
+        yield Piece("", "like", "incidents", text, 0.45, one.at)
 
 
 class _Scale:
@@ -163,7 +152,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset({*re.findall(r"[a-z][a-z0-9]{3,}", low), *pairs})
 
 
-def _of_series(moved: Sequence[Movement], scale: _Scale) -> Iterator[Candidate]:
+def _of_series(moved: Sequence[Movement], scale: _Scale, language: Language) -> Iterator[Piece]:
     """Series whose names begin alike are one piece, and so are those of a service that began or ended."""
     groups: dict[tuple[str, str], list[tuple[float, Movement]]] = defaultdict(list)
     for one in moved:
@@ -182,9 +171,9 @@ def _of_series(moved: Sequence[Movement], scale: _Scale) -> Iterator[Candidate]:
         ats = [one.at for one in shown if one.at is not None]
         at = datetime.fromtimestamp(min(ats), UTC) if ats else None
         labels = shown[0].reading.labels
-        yield Candidate(
-            "metrics", "prometheus", said(shown, len(pairs) - _SHOWN), pairs[0][0], at,
-            *_where(labels, scale.subject),
+        yield Piece(
+            "", "metrics", "prometheus", said(shown, len(pairs) - _SHOWN), pairs[0][0], at,
+            *_where(labels, scale.subject), first=said_first(shown, language),
         )  # fmt: skip
 
 
@@ -202,15 +191,19 @@ def _where(labels: Mapping[str, str], subject: Subject) -> tuple[str, str]:
     return service_of(labels, subject.services), next(iter(hosts_of(labels)), "")
 
 
-def _of_lines(patterns: Sequence[Pattern], scale: _Scale) -> Iterator[Candidate]:
+def _of_lines(patterns: Sequence[Pattern], scale: _Scale, language: Language) -> Iterator[Piece]:
     """Patterns whose lines came together, as a traceback's, are one piece."""
     for group in _together(patterns):
         scores = [_pattern_score(pattern, scale) for pattern in group]
         best = group[max(range(len(group)), key=scores.__getitem__)]
-        text = "\n".join([_counted(best, scale), *(pattern.text for pattern in group)])
+        counted = _counted(best, scale)
+        text = "\n".join([counted, *(pattern.text for pattern in group)])
         sample = "\n".join(pattern.sample for pattern in group)
         at = datetime.fromtimestamp(min(pattern.times[0] for pattern in group), UTC)
-        yield Candidate("logs", "log", text, max(scores), at, best.service, best.host, sample)
+        yield Piece(
+            "", "logs", "log", text, max(scores), at, best.service, best.host, sample,
+            first=in_language(counted, language),
+        )  # fmt: skip
 
 
 def _together(patterns: Sequence[Pattern]) -> list[list[Pattern]]:
@@ -241,11 +234,13 @@ def _near(one: float, other: float) -> bool:
 
 def _counted(pattern: Pattern, scale: _Scale) -> str:
     """How often and when lines of a pattern came."""
-    first, last = pattern.times[0], pattern.times[-1]
-    before = sum(time < scale.onset for time in pattern.times)
-    news = ", none before" if not before else f", {before} of them before the onset"
-    times = _clock(first, last)
-    return f"{len(pattern.times)}× {pattern.level}".rstrip() + f", {times}{news}"
+    times = _clock(pattern.times[0], pattern.times[-1])
+    many = f"{len(pattern.times)}× {pattern.level}".rstrip()
+    if before := sum(time < scale.onset for time in pattern.times):
+        return msg(
+            "{many}, {times}, {before} of them before the onset", many=many, times=times, before=before
+        )
+    return msg("{many}, {times}, none before", many=many, times=times)
 
 
 def _pattern_score(pattern: Pattern, scale: _Scale) -> float:
@@ -257,7 +252,7 @@ def _pattern_score(pattern: Pattern, scale: _Scale) -> float:
     return score + scale.relation(pattern.service, pattern.host) + scale.named(pattern.sample)
 
 
-def _of_changes(material: Material, scale: _Scale) -> Iterator[Candidate]:
+def _of_changes(material: Material, scale: _Scale) -> Iterator[Piece]:
     """Changes; those that differ in numbers alone, as runs of a job, are one piece."""
     alike: dict[tuple[str, str, str, str], list[Change]] = defaultdict(list)
     for one in sorted(material.changes, key=lambda change: (change.at, change.text, change.detail)):
@@ -270,23 +265,23 @@ def _of_changes(material: Material, scale: _Scale) -> Iterator[Candidate]:
         count = f"{len(changes)}×, {_clock(first, last.at.timestamp())}: " if len(changes) > 1 else ""
         text = f"{kind}: {count}{last.text}" + (f"\n{last.detail}" if last.detail else "")
         score += scale.relation(service, host) + scale.named(text)
-        yield Candidate("changes", "changes", text, min(score, 0.99), changes[0].at, service, host)
+        yield Piece("", "changes", "changes", text, min(score, 0.99), changes[0].at, service, host)
 
 
-def _of_facts(material: Material, scale: _Scale) -> Iterator[Candidate]:
+def _of_facts(material: Material, scale: _Scale) -> Iterator[Piece]:
     calm: dict[str, list[Fact]] = defaultdict(list)
     for fact in material.facts:
         if fact.ok is False:
             score = 0.7 + scale.relation(fact.service, fact.host) + scale.named(fact.name)
-            yield Candidate(
-                "host", "facts", f"{fact.name}: {fact.value}", score, None, fact.service, fact.host
+            yield Piece(
+                "", "host", "facts", f"{fact.name}: {fact.value}", score, None, fact.service, fact.host
             )
         else:
             calm[fact.host].append(fact)
     for host, facts in calm.items():
         lines = [f"{fact.name}: {fact.value}" for fact in facts]
         for text in _blocks(lines):
-            yield Candidate("host", "facts", text, 0.3, None, "", host, calm=True)
+            yield Piece("", "host", "facts", text, 0.3, None, "", host, calm=True)
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[str]:
@@ -303,4 +298,4 @@ def _blocks(lines: Sequence[str]) -> Iterator[str]:
 
 def _clock(first: float, last: float) -> str:
     begin, end = (f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%SZ}" for seconds in (first, last))
-    return begin if first == last else f"{begin} to {end}"
+    return begin if first == last else msg("{begin} to {end}", begin=begin, end=end)

@@ -10,6 +10,8 @@ from techsapo_ops.incidents.material import Kind, Subject, Unread
 
 PACK_BYTES = 16_000
 """Bytes of evidence that people and providers see."""
+LONGEST_FACT = 160
+"""Characters of a fact: two or three lines of a phone."""
 FACTS = 3
 """Pieces that are read first."""
 
@@ -34,6 +36,18 @@ class Piece:
     """A line of the log, masked, where `text` is the pattern of such lines."""
     calm: bool = False
     """Whether it says that things are in order: it speaks for a false alarm, and for no cause."""
+    first: str = ""
+    """Its first line as people read it, where that is worded otherwise than in `text`."""
+
+    @property
+    def fact(self) -> str:
+        """One line of it for people, of LONGEST_FACT at most: of a log, how much of what."""
+        first, *rest = self.text.strip().splitlines() or [""]
+        parts = [self.first or first]
+        if self.kind == "logs":
+            parts += self.sample.strip().splitlines()[:1] or rest[:1]
+        line = ": ".join(filter(None, (part.strip() for part in parts)))
+        return line if len(line) <= LONGEST_FACT else f"{line[: LONGEST_FACT - 1]}…"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from techsapo_ops.adapters.prometheus import Series
 from techsapo_ops.incidents import openmetrics
-from techsapo_ops.incidents.bounds import Label, PageText, Sentence, Text, Time, few
+from techsapo_ops.incidents.field_types import Label, PageText, Sentence, Text, Time, few
 
 Kind = Literal["metrics", "logs", "changes", "host", "runbook", "knowledge", "like"]
 LETTERS: Mapping[Kind, str] = {

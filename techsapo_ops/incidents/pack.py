@@ -8,7 +8,8 @@ from dataclasses import replace
 from itertools import islice
 
 from techsapo_ops.adapters.terminal import harmless
-from techsapo_ops.incidents.candidates import Candidate, candidates
+from techsapo_ops.catalogue.translations import Language
+from techsapo_ops.incidents.candidates import candidates
 from techsapo_ops.incidents.evidence import Pack, Piece
 from techsapo_ops.incidents.material import LETTERS, Kind, Material, Subject, Unread
 
@@ -22,14 +23,16 @@ _MOST_LOOKED = 500
 """Candidates that are masked to see whether they fit: a stranger's bundle may have one for each line."""
 
 
-def pack_of(material: Material, size: int, mask: Callable[[str], str]) -> Pack:
+def pack_of(material: Material, size: int, mask: Callable[[str], str], language: Language = "en") -> Pack:
     """The evidence in `material`, of at most `size` bytes, each text of it through `mask`.
+
+    What people read first of a piece is in `language`; its text, which models read, is in English.
 
     The same material gives the same pack, whatever the order in which its parts were read.
     """
     pieces: list[Piece] = []
     numbers: Counter[Kind] = Counter()
-    for candidate in islice(_ordered(candidates(material)), _MOST_LOOKED):
+    for candidate in islice(_ordered(candidates(material, language)), _MOST_LOOKED):
         text = _plain(mask(candidate.text))
         sample = _plain(mask(candidate.sample))
         room = size - len(f"{text}{sample}{candidate.source}".encode()) - _HEADER
@@ -38,17 +41,13 @@ def pack_of(material: Material, size: int, mask: Callable[[str], str]) -> Pack:
         size = room
         numbers[candidate.kind] += 1
         pieces.append(
-            Piece(
-                f"{LETTERS[candidate.kind]}{numbers[candidate.kind]}",
-                candidate.kind,
-                candidate.source,
-                text,
-                round(candidate.score, 3),
-                candidate.at,
-                candidate.service,
-                candidate.host,
-                sample,
-                candidate.calm,
+            replace(
+                candidate,
+                id=f"{LETTERS[candidate.kind]}{numbers[candidate.kind]}",
+                text=text,
+                score=round(candidate.score, 3),
+                sample=sample,
+                first=_plain(mask(candidate.first)),
             )
         )
     read, unread = _of_sources(material, mask)
@@ -85,9 +84,9 @@ def leaving(pack: Pack, may_leave: Mapping[str, str]) -> Pack:
     return replace(pack, pieces=tuple(pieces))
 
 
-def _ordered(given: Iterable[Candidate]) -> Iterator[Candidate]:
+def _ordered(given: Iterable[Piece]) -> Iterator[Piece]:
     """The strongest first; each that is taken weakens the rest of its kind, lest it crowd out others."""
-    kinds: dict[Kind, deque[Candidate]] = {}
+    kinds: dict[Kind, deque[Piece]] = {}
     for one in sorted(given, key=lambda one: (-one.score, one.service, one.text, one.sample)):
         kinds.setdefault(one.kind, deque()).append(one)
     taken: Counter[Kind] = Counter()

@@ -17,7 +17,10 @@ from statistics import median
 from typing import Literal
 
 from techsapo_ops.adapters.prometheus import Series
+from techsapo_ops.catalogue.dashboards import metric_titles
+from techsapo_ops.catalogue.translations import Language, in_language
 from techsapo_ops.incidents.material import Material
+from techsapo_ops.messages import msg
 
 How = Literal["rose", "fell", "began", "ended", "set", "steady"]
 Unit = Literal["", "per second", "on average", "time"]
@@ -276,41 +279,82 @@ def _set(reading: Reading, step: float) -> Movement:
 
 def said(movements: Sequence[Movement], more: int) -> str:
     """One line for each; on the first, whose they are where that is the same."""
-    shared = set.intersection(*(set(one.reading.labels.items()) for one in movements))
-    shared = {(key, value) for key, value in shared if key in _OWNERS}
+    shared = _shared(movements)
     lines = [_line_of(one, shared) for one in movements]
-    head = ", ".join(f"{key}={value}" for key, value in sorted(shared))
     if more > 0:
         lines.append(f"and {more} more")
-    return "\n".join([*([head] if head else []), *lines])
+    return "\n".join([*filter(None, [_of_whom(shared)]), *lines])
 
 
-def _line_of(one: Movement, shared: set[tuple[str, str]]) -> str:
+def said_first(movements: Sequence[Movement], language: Language) -> str:
+    """What the first of them did and whose it is, for people: in one line, with its name in the catalogue."""
+    shared, first = _shared(movements), movements[0]
+    title = metric_titles().get(first.reading.name, {}).get(language, "") if language != "en" else ""
+    line = in_language(_line_of(first, shared, title), language)
+    return ": ".join(filter(None, [_of_whom(shared), line]))
+
+
+def _shared(movements: Sequence[Movement]) -> set[tuple[str, str]]:
+    """The labels that say whose all of them are."""
+    shared = set.intersection(*(set(one.reading.labels.items()) for one in movements))
+    return {(key, value) for key, value in shared if key in _OWNERS}
+
+
+def _of_whom(shared: set[tuple[str, str]]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in sorted(shared))
+
+
+def _line_of(one: Movement, shared: set[tuple[str, str]], title: str = "") -> str:
     reading = one.reading
     own = ", ".join(f'{k}="{v}"' for k, v in reading.labels.items() if (k, v) not in shared)
     name = reading.name + (f"{{{own}}}" if own else "")
-    at = f" at {datetime.fromtimestamp(one.at, UTC):%H:%M:%SZ}" if one.at is not None else ""
-    before, after = (_number(value, reading.name, reading.unit) for value in (one.before, one.after))
-    unit = f" {reading.unit}" if reading.unit not in {"", "time"} else ""
-    if one.how == "began":
-        return f"{name} began{at}: {after}{unit}"
-    if one.how == "ended":
-        return f"{name} ended{at}, last {before}{unit}"
-    if reading.unit == "time" and one.how == "steady":
-        return f"{name} is {after}" + (f", last set{at}" if at else "")
-    if reading.unit == "time":
-        return f"{name} is {after}" + (f", set{at}, before {before}" if before else f", passed{at}")
-    if one.how == "steady":
-        return f"{name} steady: {after}{unit}"
-    return f"{name} {one.how} from {before} to {after}{unit}{at}"
+    name = f"{title} ({name})" if title else name
+    at = f"{datetime.fromtimestamp(one.at, UTC):%H:%M:%SZ}" if one.at is not None else ""
+    before, after = _number(one.before, reading), _number(one.after, reading)
+    match one.how:
+        case "began":
+            return msg("{name} began at {at}: {after}", name=name, at=at, after=_measured(after, reading))
+        case "ended":
+            before = _measured(before, reading)
+            return msg("{name} ended at {at}, last {before}", name=name, at=at, before=before)
+        case "set" if before:
+            return msg(
+                "{name} is {after}, set at {at}, before {before}",
+                name=name,
+                after=after,
+                at=at,
+                before=before,
+            )
+        case "set":
+            return msg("{name} is {after}, passed at {at}", name=name, after=after, at=at)
+        case "steady" if reading.unit == "time" and at:
+            return msg("{name} is {after}, last set at {at}", name=name, after=after, at=at)
+        case "steady" if reading.unit == "time":
+            return msg("{name} is {after}", name=name, after=after)
+        case "steady":
+            return msg("{name} steady: {after}", name=name, after=_measured(after, reading))
+    levels = {"before": before, "after": _measured(after, reading)}
+    if one.how == "rose":
+        return msg("{name} rose from {before} to {after} at {at}", name=name, at=at, **levels)
+    return msg("{name} fell from {before} to {after} at {at}", name=name, at=at, **levels)
 
 
-def _number(value: float | None, name: str, unit: str) -> str:
+def _measured(value: str, reading: Reading) -> str:
+    """A value in words, with what it is of a counter or a histogram."""
+    match reading.unit:
+        case "per second":
+            return msg("{value} per second", value=value)
+        case "on average":
+            return msg("{value} on average", value=value)
+    return value
+
+
+def _number(value: float | None, reading: Reading) -> str:
     if value is None:
         return ""
-    if unit == "time":
+    if reading.unit == "time":
         return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    if "bytes" in name and abs(value) >= 10_000:
+    if "bytes" in reading.name and abs(value) >= 10_000:
         for prefix, factor in (("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)):
             if abs(value) >= factor:
                 return f"{value / factor:.3g} {prefix}iB"

@@ -22,7 +22,7 @@ from techsapo_ops.messages import msg
 Plan = Literal["basic", "standard", "premium"]
 Scope = Literal["ask", "monitor", "alerts", "events", "label"]
 """ask: questions of every kind, and incidents; monitor: /metrics, /api/v1/health and the list of incidents,
-through nginx; alerts: telling of alerts; events: telling of events, and reading them; label: saying what
+through nginx; alerts: telling of alerts; events: telling of events; label: saying what
 became of answers, and reading those that the audit log keeps.
 """
 Refusal = Literal["missing", "malformed", "unknown", "revoked", "expired", "scope"]

@@ -9,19 +9,16 @@ from techsapo_ops.adapters.http import Answer, Unreachable, fetch, send
 from techsapo_ops.cli.app.orchestrator import Orchestrator, content, parsed, refused, silent
 from techsapo_ops.cli.language import spoken_language
 
-EVENTS = "/api/v1/events"
 INCIDENTS = "/api/v1/incidents"
 _LIMIT = 4 << 20
 """Bytes of an answer: a time line holds the evidence."""
 
 
-def add_event(asked: Orchestrator, text: str, service: str, host: str) -> dict[str, Any]:
-    """Note that something was done. Raises OpsError with what the app said instead, as all of these do."""
-    return posted(asked, EVENTS, {"text": text, "service": service, "host": host})
-
-
 def incidents(asked: Orchestrator, state: str = "all", limit: int = 50) -> list[dict[str, Any]]:
-    """Incidents that are `open` or `ended`, or `all`, the newest first."""
+    """Incidents that are `open` or `ended`, or `all`, the newest first.
+
+    Raises OpsError with what the app said instead, as all of these do.
+    """
     found: list[dict[str, Any]] = read(asked, INCIDENTS, {"state": state, "limit": str(limit)})["incidents"]
     return found
 
@@ -29,21 +26,6 @@ def incidents(asked: Orchestrator, state: str = "all", limit: int = 50) -> list[
 def incident(asked: Orchestrator, number: int) -> dict[str, Any]:
     """One incident with its alerts and its time line."""
     return read(asked, f"{INCIDENTS}/{number}", {})
-
-
-def resolve(asked: Orchestrator, number: int, cause: str) -> dict[str, Any]:
-    """End an incident with its cause; the incident as it is then, as of the next two."""
-    return posted(asked, f"{INCIDENTS}/{number}/resolve", {"cause": cause})
-
-
-def strike(asked: Orchestrator, number: int, cause: int, reason: str) -> dict[str, Any]:
-    """Strike the verdict's cause at the place `cause` out, from 1, and have the verdict drawn anew."""
-    return posted(asked, f"{INCIDENTS}/{number}/strike", {"cause": cause, "reason": reason})
-
-
-def add_output(asked: Orchestrator, number: int, check: str, output: str) -> dict[str, Any]:
-    """Add what a check printed, by its name or "", and have the verdict drawn anew."""
-    return posted(asked, f"{INCIDENTS}/{number}/check", {"check": check, "output": output})
 
 
 def read(asked: Orchestrator, path: str, params: Mapping[str, str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from techsapo_ops.cli.app.orchestrator import CaFileOption, UrlOption, orchestrator
-from techsapo_ops.cli.incidents.client import add_event
+from techsapo_ops.cli.incidents.client import posted
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import harmless_values
 from techsapo_ops.errors import OpsError
@@ -46,7 +46,8 @@ def event(
             msg('e.g. techsapo event "deployed shop v12"'),
             exit_code=2,
         )
-    stored = harmless_values(add_event(orchestrator(url, place, ca_file), text, service, host))
+    body = {"text": text, "service": service, "host": host}
+    stored = harmless_values(posted(orchestrator(url, place, ca_file), "/api/v1/events", body))
     if out.as_json:
         out.json(stored)
     else:

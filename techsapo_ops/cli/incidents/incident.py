@@ -10,7 +10,7 @@ from shlex import join
 from typing import IO, Any
 
 from techsapo_ops.cli.app.orchestrator import Orchestrator
-from techsapo_ops.cli.incidents import client
+from techsapo_ops.cli.incidents.client import INCIDENTS, posted
 from techsapo_ops.cli.output import harmless_values
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -56,11 +56,14 @@ class Given:
 
     def add_to(self, asked: Orchestrator, number: int) -> dict[str, Any]:
         """The incident with this. Raises OpsError with what the app said instead."""
+        what, body = "check", dict[str, Any]()
         if self.resolve is not None:
-            return client.resolve(asked, number, self.resolve)
-        if self.strike is not None:
-            return client.strike(asked, number, self.strike, self.reason)
-        return client.add_output(asked, number, self.check, output_in(self.output or STDIN))
+            what, body = "resolve", {"cause": self.resolve}
+        elif self.strike is not None:
+            what, body = "strike", {"cause": self.strike, "reason": self.reason}
+        else:
+            body = {"check": self.check, "output": output_in(self.output or STDIN)}
+        return posted(asked, f"{INCIDENTS}/{number}/{what}", body)
 
 
 def output_in(file: Path) -> str:

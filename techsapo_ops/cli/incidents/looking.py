@@ -37,8 +37,8 @@ _STARTING = 3.0
 """What of the start is counted at most: on a slower machine the answer takes longer, and sources get time."""
 _SHOWING = 0.7
 """Seconds that weighing and showing the evidence takes."""
-_SUBJECT = 0.35
-"""Share of the rest that is spent at most on what it is about."""
+_SUBJECT = 0.5
+"""Share of the rest that is spent at most on what it is about, while what reads the sources is imported."""
 _LEAST = 0.5
 """Seconds that a part gets however slow the machine is."""
 

@@ -16,7 +16,7 @@ from techsapo_ops.cli.app.orchestrator import CaFileOption, UrlOption, orchestra
 from techsapo_ops.cli.arguments import completes, span_of
 from techsapo_ops.cli.incidents import why_view
 from techsapo_ops.cli.incidents.incident import Given, lines_of
-from techsapo_ops.cli.language import spoken
+from techsapo_ops.cli.language import spoken, spoken_language
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import harmless_values
 from techsapo_ops.errors import OpsError
@@ -170,7 +170,7 @@ def why(
         out.json({"sent": sent}) if out.as_json else out.data(sent)
         return
     said = material if out.as_json else worded(material, spoken)
-    pack = pack_of(said, PACK_BYTES, _mask(stack))
+    pack = pack_of(said, PACK_BYTES, _mask(stack), "en" if out.as_json else spoken_language())
     for line in why_view.lines(pack, now):
         out.data(line)
     asked = None if no_ask or stack is None else _asked(place, about, span, material, out)

@@ -12,7 +12,6 @@ from techsapo_ops.incidents.evidence import Pack, Piece
 from techsapo_ops.incidents.material import Material, Subject
 from techsapo_ops.messages import joined, msg
 
-_LONGEST_FACT = 160
 _MOST_LINES = 6
 """Lines of a piece; --json has all."""
 
@@ -23,7 +22,7 @@ def lines(pack: Pack, now: datetime) -> Iterator[str]:
     if not pack.pieces:
         yield msg("nothing unusual was seen")
     for number, piece in enumerate(pack.facts(), 1):
-        yield msg("  {number}. {fact} [{id}]", number=number, fact=_fact(piece), id=piece.id)
+        yield msg("  {number}. {fact} [{id}]", number=number, fact=piece.fact, id=piece.id)
     for piece in pack.pieces:
         yield ""
         yield _head(piece)
@@ -74,13 +73,6 @@ def value(pack: Pack, material: Material) -> dict[str, Any]:
         "read": list(pack.read),
         "unread": pack.unread,
     }  # fmt: skip
-
-
-def _fact(piece: Piece) -> str:
-    """One line of it: of a log the line itself, of series what they did, which come after whose they are."""
-    first, _, rest = (piece.sample or piece.text).strip().partition("\n")
-    text = rest.partition("\n")[0] if piece.kind == "metrics" and rest else first
-    return text if len(text) <= _LONGEST_FACT else text[: _LONGEST_FACT - 1] + "…"
 
 
 def _head(piece: Piece) -> str:

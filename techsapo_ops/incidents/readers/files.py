@@ -36,7 +36,6 @@ class LogFiles:
 
     pattern: str
     service: str = ""
-    host: str = ""
 
     def __call__(self, subject: Subject, start: datetime, end: datetime) -> Material:
         """Lines of all files. Raises OpsError where there is no file, or one can't be read."""
@@ -49,7 +48,7 @@ class LogFiles:
                 with open_log(path) as file:
                     dated = dated_lines(file, window, MOST_BYTES // len(paths))
                     texts = ((when, text, None) for when, text in dated)
-                    lines += lines_of(texts, window, service=self.service, host=self.host)
+                    lines += lines_of(texts, window, service=self.service)
             except OSError as error:
                 refused.append(msg("{path}: {strerror}", path=path, strerror=error.strerror))
         if refused and not lines:

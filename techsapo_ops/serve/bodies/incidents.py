@@ -98,10 +98,6 @@ class StoredEventBody(Body):
     by: str
 
 
-class EventsBody(Body):
-    events: Annotated[list[StoredEventBody], Field(description="The newest first.")]
-
-
 class ResolveBody(BaseModel):
     """What the cause was, as a person found it. It ends the incident."""
 

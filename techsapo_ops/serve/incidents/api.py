@@ -19,7 +19,6 @@ from techsapo_ops.serve.bodies.incidents import (
     AskedBody,
     CheckBody,
     EventBody,
-    EventsBody,
     IncidentsBody,
     InquiryBody,
     ResolveBody,
@@ -120,20 +119,6 @@ def _posting(admit: Admit, *routes: tuple[str, Callable[..., Any], type[Body], s
 
 def _reading(gate: Gate, desk: Desk | None) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["incidents"])
-
-    @router.get(
-        "/events",
-        summary="The events of the last hours.",
-        response_model=EventsBody,
-        responses=_READ,
-        dependencies=[first(gate.known, "events")],
-    )
-    async def events(
-        hours: Annotated[float, Query(gt=0, le=24 * 366)] = 24,
-        service: Annotated[str, Query(max_length=64)] = "",
-        limit: Annotated[int, Query(ge=1, le=500)] = 100,
-    ) -> Response:
-        return json_response(await _asked(desk, lambda d: d.events(hours, service, limit)))
 
     @router.get(
         "/incidents",

@@ -25,7 +25,6 @@ from techsapo_ops.serve.bodies.incidents import (
     AlertsBody,
     EntryBody,
     EventBody,
-    EventsBody,
     IncidentAlertBody,
     IncidentBody,
     PostedAlert,
@@ -110,13 +109,7 @@ class Desk:
         service, host = (one_line(each, 500) for each in (body.service, body.host))
         event = Event(uuid.uuid4().hex, time.astimezone(UTC), now, _said(body.text), service, host, author)
         self.store.add_event(event)
-        return _event_body(event)
-
-    def events(self, hours: float, service: str, limit: int) -> EventsBody:
-        """The events of the last `hours`, of one service or all, the newest first."""
-        now = self.now()
-        stored = self.store.events(now - timedelta(hours=hours), now, limit, service)
-        return EventsBody(events=[_event_body(event) for event in stored])
+        return StoredEventBody.model_validate({**_shown(event), "by": author})
 
     def resolve(self, number: int, cause: str, author: str) -> WholeIncidentBody:
         """End an incident, with the cause that a person found."""
@@ -246,10 +239,6 @@ def _reported(alert: PostedAlert, listener: Listener, now: datetime) -> Reported
         ended = None
     began = min(alert.starts or now, ended or now, now)
     return listener.reported(alert.labels, alert.annotations, began, ended, alert.source)
-
-
-def _event_body(event: Event) -> StoredEventBody:
-    return StoredEventBody.model_validate({**_shown(event), "by": event.author})
 
 
 def _entry_body(entry: Entry) -> EntryBody:

@@ -13,8 +13,6 @@ from techsapo_ops.messages import joined, msg
 from techsapo_ops.serve.incidents.story import Drawn
 from techsapo_ops.stores.incidents.rows import Incident
 
-LONGEST = 160
-"""Characters of a fact: two or three lines of a phone."""
 _MOST_UNREAD = 3
 _KINDS: Mapping[Kind, str] = {
     "metrics": msg("metrics"), "logs": msg("logs"), "changes": msg("changes"), "host": msg("host facts"),
@@ -101,12 +99,7 @@ def _failed(drawn: Drawn) -> str:
 
 
 def _fact(piece: Piece) -> str:
-    lines = [each.strip() for each in piece.text.splitlines() if each.strip()]
-    if piece.kind in {"logs", "metrics"}:  # how much of it, and then what
-        lines = [": ".join((*lines[:1], *([piece.sample] if piece.sample else lines[1:2])))]
-    line = next(iter(lines), "")
-    cut = line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
-    return f"• [{piece.id}] {cut}"
+    return f"• [{piece.id}] {piece.fact}"
 
 
 def _looked_at(pack: Pack) -> str:

@@ -101,7 +101,7 @@ def open_incidents(
     investigation = Investigation(
         store,
         lambda subject, start, end: worded(gather(subject, start, end, readers), say),
-        lambda material: pack_of(material, PACK_BYTES, masked),
+        lambda material: pack_of(material, PACK_BYTES, masked, spec.locale),
         Panel(wallbounce, "basic"),
         Purse(*money, daily, deadline),
         partial(Masker, options.mask),

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from techsapo_ops.adapters.terminal import harmless
+from techsapo_ops.catalogue.checks import checks
+from techsapo_ops.catalogue.topics import plain
 from techsapo_ops.catalogue.translations import Language
-from techsapo_ops.incidents.evidence import Pack
+from techsapo_ops.incidents.evidence import Pack, Piece
 from techsapo_ops.incidents.findings import Findings
-from techsapo_ops.incidents.outputs import struck_by, with_output
+from techsapo_ops.incidents.material import LETTERS
 from techsapo_ops.incidents.question import Inquiry
-from techsapo_ops.incidents.verdict import Struck, Verdict, verdict_of
+from techsapo_ops.incidents.verdict import Struck, Verdict, topics_of, verdict_of
 from techsapo_ops.stores.incidents.rows import Entry
 
 Mask = Callable[[str], str]
+LONGEST_OUTPUT = 4_000
+"""Characters of an output that are kept: its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,33 @@ class Story:
         drawn = self.drawn
         verdict = verdict_of(drawn.findings, Inquiry(pack, language, str), struck)
         return Drawn(verdict, drawn.findings, drawn.failed, drawn.declined, drawn.simulated)
+
+
+def with_output(
+    pack: Pack, argv: Sequence[str], output: str, at: datetime, mask: Callable[[str], str]
+) -> Pack:
+    """`pack` with what the command `argv` printed at `at` as its first piece, of the kind host.
+
+    Nobody knows yet what it says, and it was asked for: it counts as much as the strongest piece.
+    """
+    letter = LETTERS["host"]
+    number = max((int(p.id[1:]) for p in pack.pieces if p.id[0] == letter), default=0) + 1
+    score = max((piece.score for piece in pack.pieces), default=0.0)
+    text = mask(harmless(output))[:LONGEST_OUTPUT]
+    return replace(
+        pack, pieces=(Piece(f"{letter}{number}", "host", " ".join(argv), text, score, at), *pack.pieces)
+    )
+
+
+def struck_by(check: str, output: str, verdict: Verdict, reason: str) -> tuple[Struck, ...]:
+    """The causes of `verdict` that what `check` printed rules out, of those that it was to test."""
+    tested = {place for each in verdict.checks if each.check == check for place in each.tests}
+    causes = (cause for place, cause in enumerate(verdict.causes) if place in tested)
+    return tuple(
+        Struck(cause.cause, cause.service, cause.evidence, reason)
+        for cause in causes
+        if checks()[check].rules_out(topics_of(cause), plain(output))
+    )
 
 
 def document_of(value: Pack | Drawn) -> dict[str, Any]:

@@ -8,10 +8,9 @@ from typing import Protocol
 
 from techsapo_ops.adapters.prometheus import Prometheus, Sample
 from techsapo_ops.catalogue.alerts import DISKS, cut_off, server_up
-from techsapo_ops.catalogue.series import FRONT_ADDRESS, of_newest_copy
+from techsapo_ops.catalogue.series import EPISODES_JOB, FRONT_ADDRESS, of_newest_copy
 from techsapo_ops.serve.bodies.monitoring import CertificateBody, DiskBody, FrontBody, ServiceBody
 from techsapo_ops.services.app.kind import JOB
-from techsapo_ops.services.prometheus.episodes import EPISODES
 
 
 class Queried(Protocol):
@@ -57,7 +56,7 @@ def services_of(prometheus: Prometheus) -> list[ServiceBody]:
         if job in servers:
             scraped.setdefault(job, {})[host] = sample.value == 1
             continue
-        if job == EPISODES or "from" in sample.labels:
+        if job == EPISODES_JOB or "from" in sample.labels:
             continue  # how machines hear of each other
         ours = job == JOB
         own = ours or instance == (f"{job}-{host}" if host else job)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from techsapo_ops.catalogue.alerts import PAGE
-from techsapo_ops.catalogue.series import EPISODE, EPISODE_SINCE, NEXT, OTHERS_SINCE, SINCE
+from techsapo_ops.catalogue.series import EPISODE, EPISODE_SINCE, EPISODES_JOB, NEXT, OTHERS_SINCE, SINCE
 from techsapo_ops.services.monitor import basic_auth
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
@@ -24,8 +24,6 @@ from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
-EPISODES = "techsapo-episodes"
-"""Name of the scrape job by which one Prometheus reads the others' episodes."""
 REPLICA = "replica"
 """Label by which the samples of one of several Prometheis differ from the others'; no alert carries it."""
 _OWN = f"last_over_time({EPISODE_SINCE}[10m])"
@@ -51,7 +49,7 @@ def episode_jobs(topology: Topology, service: Service) -> Iterator[dict[str, Any
     others = [other for other in topology.of_kind("prometheus") if other.name != service.name]
     if others:
         yield {
-            "name": EPISODES,
+            "name": EPISODES_JOB,
             "path": "/federate",
             "scheme": "http",
             "login": basic_auth(topology, "prometheus", "prometheus"),

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from techsapo_ops.catalogue.series import EPISODES_JOB
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import JOB
@@ -16,7 +17,7 @@ from techsapo_ops.services.exporters import redis_url
 from techsapo_ops.services.monitor import basic_auth
 from techsapo_ops.services.node.kind import tells_of_units
 from techsapo_ops.services.prometheus.alert_rules import alert_groups, alerts_in
-from techsapo_ops.services.prometheus.episodes import EPISODES, REPLICA, episode_jobs, next_groups
+from techsapo_ops.services.prometheus.episodes import REPLICA, episode_jobs, next_groups
 from techsapo_ops.services.prometheus.own_rules import FOLDER, own_rules
 from techsapo_ops.services.prometheus.recording import recorded_groups
 from techsapo_ops.spec.models import Spec
@@ -180,7 +181,7 @@ def _probes(topology: Topology) -> Iterator[dict[str, Any]]:
 
 
 def _extra_jobs(spec: Spec) -> Iterator[dict[str, Any]]:
-    taken = {JOB, PROBES, EPISODES, *_FIRST}
+    taken = {JOB, PROBES, EPISODES_JOB, *_FIRST}
     for number, job in enumerate(spec.monitoring.scrape):
         if job.name in taken:
             raise OpsError(

@@ -93,9 +93,15 @@ class SharedTables:
                 make_file(self._sqlite)
             with engine.connect() as connection:
                 upgrade(connection)
+            if self._members != (None,) and self._sqlite.is_file():
+                with engine.begin() as connection:
+                    self._take_over(connection)
             self._ready.add(self._member)
         with engine.begin() as connection:
             return do(connection)
+
+    def _take_over(self, connection: Connection) -> None:
+        """Let the database have what the one instance kept in SQLite, before the stack had MariaDB."""
 
 
 class Forestalled(Exception):

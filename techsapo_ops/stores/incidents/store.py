@@ -8,12 +8,16 @@ anew and decides again: what it would have opened is there by then.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
+from techsapo_ops.stores.audit.database import sqlite_engine
 from techsapo_ops.stores.audit.rows import naive
 from techsapo_ops.stores.audit.shared_tables import Forestalled, SharedTables
 from techsapo_ops.stores.incidents.rows import (
@@ -31,6 +35,8 @@ from techsapo_ops.stores.incidents.rows import (
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, TableClause
+
+log = logging.getLogger("techsapo.incidents")
 
 
 class IncidentStore(SharedTables):
@@ -96,17 +102,39 @@ class IncidentStore(SharedTables):
         values = _values(event)
         self.by_one(lambda connection: connection.execute(events_table().insert(), values))
 
-    def events(self, since: datetime, until: datetime, limit: int, service: str = "") -> tuple[Event, ...]:
-        """The newest of that time, the newest first; of one service, or of all."""
+    def events(self, since: datetime, until: datetime, limit: int) -> tuple[Event, ...]:
+        """The newest of that time, the newest first."""
         import sqlalchemy as sa
 
         table = events_table()
         statement = sa.select(table).where(table.c.time >= naive(since), table.c.time <= naive(until))
-        if service:
-            statement = statement.where(table.c.service == service)
         statement = statement.order_by(table.c.time.desc(), table.c.id).limit(limit)
         rows = self.by_one(lambda connection: connection.execute(statement).mappings().all())
         return tuple(Event(**_aware(row)) for row in rows)
+
+    @override
+    def _take_over(self, connection: Connection) -> None:
+        """Into a database without incidents and events, with their numbers. The file stays as it is."""
+        import sqlalchemy as sa
+
+        tables = (incidents_table(), alerts_table(), entries_table(), events_table())
+        if any(connection.execute(sa.select(table).limit(1)).first() for table in (tables[0], tables[3])):
+            return
+        engine = sqlite_engine(self._sqlite)
+        try:
+            with engine.connect() as earlier:
+                if not sa.inspect(earlier).has_table(tables[0].name):
+                    return
+                rows = [[dict(row) for row in earlier.execute(sa.select(t)).mappings()] for t in tables]
+        except sa.exc.SQLAlchemyError as error:  # incidents go on without those of before
+            log.warning("Incidents in SQLite can't be read, and are not taken over: %s", error)
+            return
+        finally:
+            engine.dispose()
+        for table, those in zip(tables, rows, strict=True):
+            if those:
+                connection.execute(table.insert(), those)
+        log.info("Incidents of SQLite were taken over", extra={"incidents": len(rows[0])})
 
 
 def related_to(fingerprints: Iterable[str], since: datetime) -> Callable[[Connection], State]:

@@ -13,10 +13,16 @@ from pathlib import Path
 
 import incident_reporter
 import pytest
+from audit_rows import prepare
 from galera_lab import Member, cluster, three_machines
-from incident_reporter import EACH, GROUPS
+from incident_reporter import EACH, GROUPS, HOUR, NOW
+from servers import mariadb
 
+from techsapo_ops.incidents.alert import Listener
+from techsapo_ops.incidents.incident import updated
 from techsapo_ops.render.templates import Templates
+from techsapo_ops.stores.incidents.rows import Event
+from techsapo_ops.stores.incidents.store import IncidentStore, related_to
 
 pytestmark = pytest.mark.lab
 
@@ -41,6 +47,34 @@ def all_at_once(processes: Sequence[subprocess.Popen[str]]) -> None:
     for process in processes:
         assert process.communicate(timeout=240) == ("", "")
         assert process.returncode == 0
+
+
+def test_incidents_of_before_the_stack_had_mariadb_are_taken_over_once_with_their_numbers(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "audit.sqlite"
+    earlier = IncidentStore(None, file)
+    for n in (1, 2):
+        report(earlier, f"s{n}")
+    earlier.add_event(Event("e1", NOW, NOW, "deployed 商店 v12", "shop"))
+    stored = [(i, earlier.alerts(i.number), earlier.entries(i.number)) for i in earlier.incidents(limit=9)]
+    earlier.close()
+    with mariadb(tmp_path) as server:
+        database = prepare(server)
+        for more in (0, 1):
+            store = IncidentStore(database, file)
+            taken = [(i, store.alerts(i.number), store.entries(i.number)) for i in store.incidents(limit=9)]
+            assert taken[more:] == stored
+            assert [e.text for e in store.events(NOW, NOW, 9)] == ["deployed 商店 v12"]
+            report(store, f"s{3 + more}")
+            assert store.incidents(limit=1)[0].number == 3 + more
+            store.close()
+
+
+def report(store: IncidentStore, service: str) -> None:
+    alert = Listener().reported({"alertname": "Slow", "service": service}, {}, NOW, None, "")
+    read = related_to([alert.fingerprint], NOW - HOUR)
+    store.change(read, lambda state: updated(state, [alert], NOW, HOUR, lambda _: False)[0])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="networks of its own need root")

@@ -11,6 +11,7 @@ from rows import each_row
 from techsapo_ops.catalogue.alerts import SEVERITIES, Alert, alerts, promql_number, server_up
 from techsapo_ops.catalogue.pages import LOCALES, Runbook, runbooks
 from techsapo_ops.catalogue.series import (
+    EPISODES_JOB,
     JOB_EXPECTED,
     SCHEDULER_EXPECTED,
     job_metrics,
@@ -19,6 +20,7 @@ from techsapo_ops.catalogue.series import (
     recording_rules,
 )
 from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.spec.watched import BUILT_IN_JOBS
 
 every_alert = each_row("alert", alerts().values(), ids=lambda a: a.name)
 ALWAYS_FIRING = {"Watchdog"}
@@ -62,6 +64,13 @@ def test_sixty_alerts_on_one_host_and_fifteen_more_on_several_are_enough_and_nin
         "DiskAlmostFull", "DataMissing", "NotificationsFailing", "CertificateAlmostExpired",
     }  # fmt: skip
     assert [alert.name for alert in alerts().values() if alert.page and alert.severity == "info"] == []
+
+
+def test_that_one_prometheus_does_not_reach_another_is_no_missing_target_beside_the_lost_host() -> None:
+    (jobs,) = set(re.findall(r'job!~"([^"]+)"', alerts()["TargetDown"].expression(machines=3)))
+    assert re.fullmatch(jobs, EPISODES_JOB)
+    assert re.fullmatch(jobs, "techsapo-probes")
+    assert EPISODES_JOB in BUILT_IN_JOBS, "nobody else may call a job so"
 
 
 def test_a_drained_host_mutes_all_that_a_lost_one_does_and_the_loss_itself() -> None:

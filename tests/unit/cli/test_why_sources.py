@@ -66,7 +66,7 @@ def test_both_rounds_of_questions_together_end_before_the_answer_is_due(
 ) -> None:
     now = 1000.0
     deadline = Deadline.from_start(now - started, lambda: now)
-    first = deadline.left(0.35)
+    first = deadline.left(looking._SUBJECT)
     now += first
     assert first + deadline.left() < seconds
 

@@ -16,10 +16,10 @@ from techsapo_ops.incidents.evidence import Pack, Piece
 from techsapo_ops.incidents.findings import Findings, findings_of
 from techsapo_ops.incidents.grounds import Grounds, kinds_of
 from techsapo_ops.incidents.material import Subject
-from techsapo_ops.incidents.outputs import LONGEST, struck_by, with_output
 from techsapo_ops.incidents.question import Inquiry
 from techsapo_ops.incidents.rules import findings_by_rules
 from techsapo_ops.incidents.verdict import RULES, Struck, Verdict, verdict_of
+from techsapo_ops.serve.incidents.story import LONGEST_OUTPUT, struck_by, with_output
 
 AT = datetime(2026, 12, 1, 3, 10, tzinfo=UTC)
 PIECES = (
@@ -206,12 +206,12 @@ def test_the_output_of_a_check_strikes_out_what_it_was_to_test_and_nothing_else(
 
 
 def test_what_a_check_printed_becomes_the_first_piece_masked_and_bounded() -> None:
-    output = f"password=x\x1b[2J {'a' * 2 * LONGEST}"
+    output = f"password=x\x1b[2J {'a' * 2 * LONGEST_OUTPUT}"
     pack = with_output(
         INQUIRY.pack, ("df", "-h"), output, AT, lambda text: text.replace("password=x", "[SECRET]")
     )
     piece = pack.pieces[0]
-    assert (piece.id, piece.kind, piece.source, len(piece.text)) == ("H2", "host", "df -h", LONGEST)
+    assert (piece.id, piece.kind, piece.source, len(piece.text)) == ("H2", "host", "df -h", LONGEST_OUTPUT)
     assert piece.text.startswith("[SECRET]")
     assert "\x1b" not in piece.text
     assert pack.pieces[1:] == INQUIRY.pack.pieces

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from techsapo_ops.adapters.prometheus import Series
+from techsapo_ops.catalogue.translations import LANGUAGES
 from techsapo_ops.incidents.evidence import Pack
 from techsapo_ops.incidents.material import Change, Earlier, Fact, Line, Material, Page, Subject, Unread
 from techsapo_ops.incidents.pack import LONGEST, leaving, masked, pack_of
@@ -63,6 +64,24 @@ MATERIAL = Material(
 def pack(material: Material = MATERIAL, size: int = 24_000) -> Pack:
     """The pack of a material, without masking."""
     return pack_of(material, size, lambda text: text)
+
+
+def test_what_people_read_first_of_a_piece_is_in_their_language_and_the_evidence_is_not() -> None:
+    material = replace(
+        MATERIAL, series=(*MATERIAL.series, series("redis_up", 1, 0, job="redis", instance="redis"))
+    )
+    english, japanese = (pack_of(material, 24_000, str, language) for language in LANGUAGES)
+    assert [piece.text for piece in japanese.pieces] == [piece.text for piece in english.pieces]
+    pairs = zip(english.pieces, japanese.pieces, strict=True)
+    facts = {piece.id: (piece.fact, each.fact) for piece, each in pairs}
+    assert facts["M2"] == (
+        "instance=redis, job=redis: redis_up fell from 1 to 0 at 03:09:00Z",
+        "instance=redis, job=redis: 応答 (redis_up) が 03:09:00Z に 1 から 0 へ減少",
+    )
+    assert facts["L2"] == (
+        "90× error, 03:09:10Z to 03:10:39Z, none before: request 0 failed",
+        "90× error、03:09:10Z〜03:10:39Z、それ以前はなし: request 0 failed",
+    )
 
 
 def test_each_kind_has_ids_by_its_letter_and_rank() -> None:

@@ -48,7 +48,7 @@ GOT = (
     "/api/v1/tiers", "/api/v1/answers/none", "/api/v1/knowledge?query=disk", "/api/v1/metrics/query?query=up",
     "/v1/models", "/v1/models/techsapo-basic", "/v1/models/gpt",
     "/api/v1/dashboards", *(f"/api/v1/dashboards/{name}" for name in ("main", "none", "main?span=9y")),
-    "/api/v1/events", "/api/v1/incidents", "/api/v1/incidents/1", "/api/v1/incidents/9",
+    "/api/v1/incidents", "/api/v1/incidents/1", "/api/v1/incidents/9",
     "/api/v1/feedback/none", "/api/v1/feedback/records", "/api/v1/feedback/records?days=0",
 )  # fmt: skip
 
