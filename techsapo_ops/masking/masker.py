@@ -78,12 +78,12 @@ class Rule:
     @property
     def before(self) -> re.Pattern[str] | None:
         """`after`, compiled."""
-        return self.after and self.after.pattern
+        return None if self.after is None else self.after.pattern
 
     @property
     def each(self) -> re.Pattern[str] | None:
         """`parts`, compiled."""
-        return self.parts and self.parts.pattern
+        return None if self.parts is None else self.parts.pattern
 
     def spans(self, text: str, places: list[int] | None = None) -> Iterator[Span | None]:
         """Where in `text` something is to be masked, and None now and then, for whoever makes a break.
