@@ -139,7 +139,7 @@ def standing(stack: Project) -> list[Any]:
 def test_a_page_is_met_by_who_acknowledges_it_and_else_a_ticket(stack: Project, hook: Receiver) -> None:
     wait_for(lambda: not standing(stack), what="the end of the drill before")
     drill = stack.popen("drill", "alert", "--to-page", "--json")
-    # Prometheus may still have the series of the drill before: to acknowledge that one says nothing of this.
+    # Prometheus may still have the drill before: to acknowledge that one says nothing of this one.
     wait_for(lambda: "firing" in [note.status for note in hook.notes], what="the page")
     stack.run("alerts", "ack", "Drill", "--by", "hanako")
     report = json.loads(drill.communicate(timeout=300)[0])

@@ -83,7 +83,7 @@ def native(folder: Path) -> Iterator[Bench]:
 
         def open_it(redis: dict[str, Any]) -> Stack:
             made.write(redis={**spec["redis"], **redis})
-            return open_stack(open_project(made.directory / "techsapo.yaml"), seconds=8)
+            return open_stack(open_project(made.directory / "techsapo.yaml"), seconds=60)
 
         yield Bench(open_it, open_it({}))
 
