@@ -25,12 +25,15 @@ def at_once(asked: Mapping[str, Callable[[], T]], seconds: float) -> dict[str, T
     neither hold the others nor the end of the process.
     """
     answers: dict[str, T | Exception] = {}
+    ends: list[BaseException] = []
 
     def ask(name: str, question: Callable[[], T]) -> None:
         try:
             answers[name] = question()
         except Exception as error:  # noqa: BLE001 - handed to who asked
             answers[name] = error
+        except BaseException as error:  # noqa: BLE001 - no answer: it ends who asked
+            ends.append(error)
 
     threads = [
         threading.Thread(target=ask, args=(name, question), name=f"asks {name}", daemon=True)
@@ -41,6 +44,8 @@ def at_once(asked: Mapping[str, Callable[[], T]], seconds: float) -> dict[str, T
         thread.start()
     for thread in threads:
         thread.join(max(deadline - time.monotonic(), 0.0))
+    for error in ends:
+        raise error
     late = TimeoutError(msg("did not answer within {timeout:.3g} s", timeout=seconds))
     return {name: answers.get(name, late) for name in asked}
 

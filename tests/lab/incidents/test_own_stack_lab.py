@@ -19,6 +19,7 @@ from techsapo_ops.adapters.http import BasicLogin
 from techsapo_ops.adapters.tls import Trust
 from techsapo_ops.cli.app.orchestrator import Orchestrator, Peer
 from techsapo_ops.cli.incidents import client
+from techsapo_ops.cli.incidents.client import INCIDENTS, posted
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.monitor import USER, password_file
 
@@ -65,12 +66,14 @@ def test_people_end_an_incident_from_elsewhere_and_are_told_what_does_not_fit(la
     asked = Orchestrator(Peer(url, Trust(), {}), 30, 1000)
     assert [i["number"] for i in client.incidents(asked, "open")] == [1]
     with pytest.raises(OpsError, match="the verdict has no cause 9"):
-        client.strike(asked, 1, 9, "no")
+        posted(asked, f"{INCIDENTS}/1/strike", {"cause": 9, "reason": "no"})
     with pytest.raises(OpsError, match="there is no incident 7"):
         client.incident(asked, 7)
-    checked = client.add_output(asked, 1, "disk_space", "Filesystem Use% Mounted on\n/dev/vda1 12% /")
+    output = {"check": "disk_space", "output": "Filesystem Use% Mounted on\n/dev/vda1 12% /"}
+    checked = posted(asked, f"{INCIDENTS}/1/check", output)
     assert [e["kind"] for e in checked["timeline"]][-3:] == ["checked", "evidence", "verdict"]
-    assert client.resolve(asked, 1, "the disk was full")["cause"] == "the disk was full"
+    ended = posted(asked, f"{INCIDENTS}/1/resolve", {"cause": "the disk was full"})
+    assert ended["cause"] == "the disk was full"
     assert client.incidents(asked, "open") == []
     with pytest.raises(OpsError, match="gave no answer"):
         client.incidents(Orchestrator(Peer("http://127.0.0.1:1", Trust(), {}), 5, 1000))
