@@ -30,7 +30,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.evaluation import OWN_REQUESTS
 from techsapo_ops.wallbounce.evaluation.cases import Case, read_cases
-from techsapo_ops.wallbounce.evaluation.saved import Attempt, Saved, read_saved, saving
+from techsapo_ops.wallbounce.evaluation.saved import Attempt, Lost, Saved, read_saved, saving
 from techsapo_ops.wallbounce.evaluation.scores import Graded, compare, graded
 from techsapo_ops.wallbounce.question import TIERS
 
@@ -150,7 +150,10 @@ class _Run:
 
     def _ask(self, cases: Sequence[Case], saved: Saved) -> str:
         own = {c.digest(self.tier_of(c)) for c in cases}
+        losses = [loss for loss in saved.losses if loss.lost in own]
+        self.lost = sum(loss.known_usd for loss in losses)
         paid = [a.spent for digest, a in saved.attempts.items() if digest in own]
+        paid += [loss.known_usd + loss.aside_usd for loss in losses]
         failed = 0
         for case in cases:
             digest = case.digest(self.tier_of(case))
@@ -159,29 +162,34 @@ class _Run:
             if paid and sum(paid) + max(paid) > self._budget:
                 return "budget"
             self._lost = []
+            attempt: Attempt | None = None
             try:
                 attempt = self._attempt(case, digest, UUID(saved.run))
             except OpsError as error:
                 self.failure, failed = error, failed + 1
                 self._out.warn(msg("{id}: {reason}", id=case.id, reason=error.message))
-                paid.append(self._booked(case, max(paid, default=0.0)))
-                if failed == _FAILURES:
-                    return "failed"
-                continue
-            paid.append(attempt.spent + self._booked(case, attempt.spent))
-            failed = 0
+            spent = attempt.spent if attempt is not None else 0.0
+            loss = self._loss(case, digest, spent if attempt is not None else max(paid, default=0.0))
+            paid.append(spent + loss.known_usd + loss.aside_usd)
             try:
-                saved.add(attempt)
+                if attempt is not None:
+                    saved.add(attempt)
+                if self._lost:
+                    saved.lose(loss)
             except OSError as error:
                 self.failure = OpsError(msg("the answers can't be stored: {reason}", reason=error.strerror))
                 self._out.warn(self.failure.message)
                 return "unsaved"
-            self._out.detail(msg("{id}: {cost} USD", id=case.id, cost=f"{attempt.spent:.4f}"))
+            if attempt is not None:
+                failed = 0
+                self._out.detail(msg("{id}: {cost} USD", id=case.id, cost=f"{spent:.4f}"))
+            elif failed == _FAILURES:
+                return "failed"
         return "all" if own <= saved.attempts.keys() else "failed"
 
-    def _booked(self, case: Case, most: float) -> float:
-        """USD that attempts at `case` without an answer take from the budget: at worst `most` for each of
-        which nobody knows what it cost.
+    def _loss(self, case: Case, digest: str, most: float) -> Lost:
+        """What attempts at `case` without an answer take from the budget: at worst `most` for each of which
+        nobody knows what it cost.
         """
         known = sum(cost for cost in self._lost if cost is not None)
         self.lost += known
@@ -190,7 +198,7 @@ class _Run:
             told = msg("{id}: what it cost is not known; {usd} USD of the budget are set aside for it",
                        id=case.id, usd=f"{unknown:.4f}")  # fmt: skip
             self._out.warn(told)
-        return known + unknown
+        return Lost(lost=digest, known_usd=known, aside_usd=unknown)
 
     def _attempt(self, case: Case, digest: str, run: UUID) -> Attempt:
         body = {"prompt": case.question, "task_type": self.tier_of(case), "language": case.language}

@@ -9,7 +9,7 @@ import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -65,19 +65,40 @@ class Attempt(BaseModel):
         return self.cost_usd + self.rubric_usd
 
 
+class Lost(BaseModel):
+    """What a question cost without giving an answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    lost: str
+    """The digest of the question."""
+    known_usd: Money
+    aside_usd: Money
+    """USD of the budget that are set aside for attempts of which nobody knows the cost."""
+
+
 @dataclass(slots=True)
 class Saved:
     """A run's answers by their digests; `run` names it, so that a question asked again is paid once."""
 
     run: str
     attempts: dict[str, Attempt]
+    losses: list[Lost] = field(default_factory=list)
     descriptor: int | None = None
 
     def add(self, attempt: Attempt) -> None:
         """Keep `attempt`, on disk where there is a file. Raises OSError."""
         self.attempts[attempt.digest] = attempt
+        self._append(attempt)
+
+    def lose(self, loss: Lost) -> None:
+        """Keep `loss`, on disk where there is a file. Raises OSError."""
+        self.losses.append(loss)
+        self._append(loss)
+
+    def _append(self, line: BaseModel) -> None:
         if self.descriptor is not None:
-            _append(self.descriptor, attempt.model_dump_json())
+            _append(self.descriptor, line.model_dump_json())
 
 
 def read_saved(path: Path) -> Saved:
@@ -138,14 +159,19 @@ def _read(path: Path, descriptor: int) -> tuple[Saved, int]:
         if not lines and data[:7] != b'{"run":'[: len(data)]:
             raise ValueError
         run = str(uuid.UUID(json.loads(lines[0])["run"])) if lines else str(uuid.uuid4())
-        attempts = [Attempt.model_validate_json(line) for line in lines[1:]]
+        attempts, losses = [], []
+        for line in lines[1:]:
+            if line.startswith(b'{"lost":'):
+                losses.append(Lost.model_validate_json(line))
+            else:
+                attempts.append(Attempt.model_validate_json(line))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, ValidationError):
         raise OpsError(
             msg("{path} holds no answers of `techsapo eval`", path=path),
             msg("name another file; nothing was written"),
             exit_code=2,
         ) from None
-    return Saved(run, {a.digest: a for a in attempts}), whole
+    return Saved(run, {a.digest: a for a in attempts}, losses), whole
 
 
 def _append(descriptor: int, line: str) -> None:

@@ -77,6 +77,21 @@ def test_a_question_of_which_nobody_knows_what_it_cost_takes_as_much_as_the_dear
     assert "1 of 3 cases answered, 0.0040 USD (the next one might not fit into the budget)" in said.out
 
 
+def test_a_resumed_run_counts_what_attempts_without_an_answer_cost_before(
+    orchestrator: Orchestrator, ask: Ask, folder: Path
+) -> None:
+    failed = (502, json.dumps(FAILED).encode())
+    options = ("--url", orchestrator.url, "--json", "--save", str(folder / "run.jsonl"))
+    replies(orchestrator, failed, failed)
+    assert ask(str(folder), *options, command="eval").code == 1
+    made = json.loads(ask(str(folder), *options, "--budget", "0.01", command="eval").out)
+    assert (made["asked"], made["ended"]) == (2, "budget"), "as much was spent before"
+    assert made["spent_usd"] == pytest.approx(2 * 0.0035 + 2 * COST)
+    made = json.loads(ask(str(folder), *options, command="eval").out)
+    assert (made["asked"], made["ended"]) == (3, "all")
+    assert made["spent_usd"] == pytest.approx(2 * 0.0035 + 3 * COST)
+
+
 def test_an_answer_that_can_t_be_stored_does_not_make_the_others_unanswered(
     orchestrator: Orchestrator, ask: Ask, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
