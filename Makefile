@@ -20,9 +20,12 @@ PIP     := $(BIN)/python -m pip --disable-pip-version-check
 SPEC    ?= techsapo.yaml
 NEEDED  := as root: apt-get install python3 python3-venv
 SBOM    ?= dist/techsapo-ops.cdx.json
-# One more than the processors of a small machine: lab tests mostly wait for servers (docs/decisions/0003-tests.md).
+# One more than the processors of a small machine, and two more for labs, which wait for servers as well
+# (docs/decisions/0003-tests.md).
 WORKERS ?= 3
-PYTEST  := pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+LAB_WORKERS ?= 4
+SPREAD  := --dist loadscope --no-loadscope-reorder
+PYTEST  := pytest -n $(WORKERS) $(SPREAD)
 TESTED  := tests/unit tests/house tests/messages tests/core
 MUTATED := tests/lab/alerts/test_alert_mutants_lab.py
 MUTANTS := dist/mutants
@@ -177,7 +180,7 @@ test: $(VENV)/dev
 
 # Without ONLY all of them; ONLY=backup is tests/lab/backup.
 labs: $(VENV)/dev $(VENV)/docs $(VENV)/release lab
-	$(BIN)/python -m $(PYTEST) -m "not nightly" $(if $(ONLY),$(ONLY:%=tests/lab/%),tests/lab tests/e2e)
+	$(BIN)/python -m pytest -n $(LAB_WORKERS) $(SPREAD) -m "not nightly" $(if $(ONLY),$(ONLY:%=tests/lab/%),tests/lab tests/e2e)
 
 # One after the other, whatever fails.
 nightly: $(VENV)/dev lab
