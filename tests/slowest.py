@@ -78,11 +78,13 @@ class Stopwatch:
         cache = getattr(self.config, "cache", None)
         if cache is not None:  # `-p no:cacheprovider` has none
             known: dict[str, Any] = cache.get(KEPT, {})
-            cache.set(KEPT, {**known, **self.seconds})
+            again = of_files(self.seconds)
+            elsewhere = {test: seconds for test, seconds in known.items() if test.partition("::")[0] not in again}
+            cache.set(KEPT, {**elsewhere, **self.seconds})
 
 
 def noted() -> dict[str, float]:
-    """Seconds of each test here when it was last run."""
+    """Seconds of each test here in the last run of its file."""
     path = Path(".pytest_cache/v") / KEPT
     if not path.is_file():
         return {}
