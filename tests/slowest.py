@@ -79,8 +79,8 @@ class Stopwatch:
         if cache is not None:  # `-p no:cacheprovider` has none
             known: dict[str, Any] = cache.get(KEPT, {})
             again = of_files(self.seconds)
-            elsewhere = {test: seconds for test, seconds in known.items() if test.partition("::")[0] not in again}
-            cache.set(KEPT, {**elsewhere, **self.seconds})
+            of_others = {test: took for test, took in known.items() if test.partition("::")[0] not in again}
+            cache.set(KEPT, {**of_others, **self.seconds})
 
 
 def noted() -> dict[str, float]:
