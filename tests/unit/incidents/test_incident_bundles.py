@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from rows import each_row
@@ -83,6 +82,8 @@ def test_a_change_of_another_century_is_within_the_bounds_of_a_bundle() -> None:
 
 
 def test_files_fit_the_schema_and_the_parser_of_prometheus_client(tmp_path: Path) -> None:
+    import jsonschema  # it takes a second, and each worker collects this file
+
     write_bundle(tmp_path / "b", MATERIAL, ANSWER)
     schema = json.loads(SCHEMA.read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
