@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.vm.machine import Machine
-from tests.vm.traffic import Traffic, asking
+from tests.power.machine import Machine, copied
+from tests.power.traffic import Traffic, asking
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
 THERE = "/srv/techsapo"
 IN = f"cd {THERE} && "
-HEALTHY = 1200.0
+HEALTHY = 180.0
 """Seconds after which a stack that is not healthy counts as not come back."""
 _SUB_STATE = "systemctl show --value -p SubState"
 """`start` while its command is at work; `auto-restart` between two tries; both are `activating`."""
@@ -58,46 +58,34 @@ class Lab:
         self.reports = reports
         self.known = Known()
         self.port = 4000
-        self.kept = machine.folder.parent / "small.img"
+        self.kept = machine.folder / "installed.img"
 
-    def remember(self) -> None:
-        """Note what was told, for a run that goes on with this machine."""
+    def keep(self) -> None:
+        """Keep the disk of the machine, which is off, and what was told, for runs that begin with it."""
         noted = {**asdict(self.known), "keys": sorted(self.known.keys), "backups": sorted(self.known.backups)}
-        (self.machine.folder / "known.json").write_text(json.dumps(noted))
+        self.kept.with_suffix(".json").write_text(json.dumps({**noted, "tree": _tree()}))
+        copied(self.machine.image, self.kept)
 
-    def go_on(self, *, up: bool = True) -> None:
-        """Switch on the machine of the run before, or as `small` left it; where `up`, with its stack."""
-        if not self.machine.disk.exists():
-            self.machine.fresh(self.kept)
-            self.remember()
-        noted = json.loads((self.machine.folder / "known.json").read_text())
+    def go_on(self) -> bool:
+        """Switch on a machine as it was kept; False where none was, or one of another state of the code."""
+        if not self.kept.exists():
+            return False
+        noted = json.loads(self.kept.with_suffix(".json").read_text())
+        if noted.pop("tree") != _tree():
+            return False
         self.known = Known(noted["answered"], set(noted["keys"]), noted["applies"], set(noted["backups"]))
+        self.machine.fresh(self.kept)
         began = time.monotonic()
         self.machine.boot()
-        here = subprocess.run(
-            ["git", "rev-parse", "HEAD:techsapo_ops"], cwd=REPOSITORY, capture_output=True, check=True
-        )
-        if self.machine.run(IN + "git rev-parse HEAD:techsapo_ops").stdout.encode() != here.stdout:
-            self.machine.run(
-                "systemctl stop techsapo.service", check=False
-            )  # `up` of the old code is at work
-            self.clone()
-            self.machine.run(IN + "make install", timeout=2400)
-            if up:
-                # A first start may be too slow; systemd tries again.
-                self.machine.run("systemctl start techsapo.service", check=False, timeout=2400)
-        if up:
-            self.healthy(began)
+        self.healthy(began)
+        return True
 
     def clone(self) -> None:
         """The repository as it is committed, as a clone there."""
         bundle = self.machine.folder / "techsapo.bundle"
         subprocess.run(["git", "bundle", "create", "-q", str(bundle), "HEAD"], cwd=REPOSITORY, check=True)
-        self.machine.send(bundle, "/srv/techsapo.bundle")
-        self.machine.run(
-            f"test -d {THERE} || git clone -q /srv/techsapo.bundle {THERE}; cd {THERE} && "
-            "git fetch -q /srv/techsapo.bundle HEAD && git checkout -q --detach FETCH_HEAD && sync"
-        )
+        self.machine.run("cat > /srv/techsapo.bundle", feed=bundle.read_bytes())
+        self.machine.run(f"git clone -q /srv/techsapo.bundle {THERE}")
 
     def healthy(self, began: float) -> float:
         """Seconds from `began` until the stack is healthy. Raises RuntimeError with what it says instead."""
@@ -105,12 +93,12 @@ class Lab:
         while time.monotonic() - began < HEALTHY:
             unit = self.machine.run(f"{_SUB_STATE} techsapo.service", check=False, timeout=60)
             if unit.stdout.strip() == "start":  # asking for more would take the processor from `up`
-                time.sleep(2)
+                time.sleep(0.5)
                 continue
             found = self.machine.run(IN + "techsapo health --json", check=False, timeout=120)
             if found.returncode == 0:
                 return time.monotonic() - began
-            time.sleep(2)
+            time.sleep(1)
         raise RuntimeError(f"not healthy after {HEALTHY:g} s: {found.stdout[-1500:]}{found.stderr[-500:]}")
 
     def wanted(self, command: str, when: str) -> str:
@@ -136,7 +124,7 @@ class Lab:
             cut_at = len(traffic.answered)
             traffic.stop()
         ended = "ENDED" in said.read_text() if said.exists() else False
-        outcome.figures |= {"answered": cut_at, "command ended before": ended}
+        outcome.figures |= {"answered": cut_at, "command ended before": ended, **self.machine.lost}
         self.known.answered += traffic.answered
         if said.exists():
             self.known.keys |= {
@@ -148,7 +136,7 @@ class Lab:
     def after(self, outcome: Outcome) -> None:
         """Boot, wait, and compare what is there with what was told."""
         began = time.monotonic()
-        outcome.figures["login after"] = round(self.machine.boot(), 1)
+        outcome.figures["boot"] = round(self.machine.boot(), 1)
         try:
             outcome.figures["healthy after"] = round(self.healthy(began), 1)
         except RuntimeError as error:
@@ -225,3 +213,9 @@ class Lab:
                     return
                 raise RuntimeError(f"the moment did not come: {said.read_text()[-2000:]}")
             time.sleep(0.02)
+
+
+def _tree() -> str:
+    """What the package is in the commit that is tried."""
+    git = ["git", "rev-parse", "HEAD:techsapo_ops"]
+    return subprocess.run(git, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.strip()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import time
 
-from tests.vm.lab import IN, Lab, Outcome
-from tests.vm.traffic import asking
+from tests.power.lab import IN, Lab, Outcome
+from tests.power.traffic import asking
 
 PORT = 4010
 ANSWERS = 40
@@ -32,13 +32,14 @@ def alone(lab: Lab) -> Outcome:
     serve = f"serve --file /srv/alone/techsapo.yaml --port {PORT} --data /srv/alone/data"
     machine.begin(f"{IN}.venv/bin/python -m techsapo_ops {serve}", lab.reports / "alone.log")
     while machine.run(f"bash -c '</dev/tcp/127.0.0.1/{PORT}'", check=False).returncode != 0:
-        time.sleep(2)
+        time.sleep(0.5)
     with machine.reached(PORT) as port, asking(port, 4) as traffic:
         while len(traffic.answered) < ANSWERS:
             time.sleep(0.2)
         machine.cut()
         traffic.stop()
-    outcome.figures["login after"] = round(machine.boot(), 1)
+    outcome.figures |= machine.lost
+    outcome.figures["boot"] = round(machine.boot(), 1)
     rows, waiting = json.loads(machine.run("python3 -", feed=_LOOK.encode()).stdout)
     missing = [each for each in traffic.answered if each not in {*rows, *waiting}]
     outcome.figures["answers"] = len(traffic.answered)
@@ -46,5 +47,5 @@ def alone(lab: Lab) -> Outcome:
     outcome.figures["without a row"] = len(missing)
     if missing:
         outcome.problems.append("answers without a row")
-    machine.run("systemctl enable --now techsapo.service", check=False, timeout=1800)
+    machine.run("systemctl enable --now techsapo.service", check=False)
     return outcome

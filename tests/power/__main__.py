@@ -1,7 +1,7 @@
-"""`make vm-lab`: all scenarios, or those that are named, in that order, with the machine of the run before.
+"""`make power-lab`: all scenarios, or those that are named, each on what the ones before have left.
 
-Without .vm-lab/machine they begin with a copy of .vm-lab/small.img, as the scenario `small` left it.
-The report is in .vm-lab/reports, as JSON and Markdown: each scenario as it went the last time.
+A run of some begins with a machine as the scenario `installed` left it, which .power-lab keeps.
+The report is in .power-lab/reports, as JSON and Markdown: each scenario as it went the last time.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.vm import image
-from tests.vm.lab import Lab, Outcome
-from tests.vm.machine import Machine
-from tests.vm.scenarios import ALL
+from tests.power import image
+from tests.power.lab import Lab, Outcome
+from tests.power.machine import Machine
+from tests.power.scenarios import ALL
 
-FOLDER = Path(".vm-lab").resolve()
+FOLDER = Path(".power-lab").resolve()
 REPORTS = FOLDER / "reports"
 
 
@@ -31,13 +31,14 @@ def main() -> int:
         raise SystemExit(
             f"no such scenario: {', '.join(unknown)}; there are {', '.join(s.__name__ for s in ALL)}"
         )
-    machine = Machine(image.made(FOLDER), FOLDER / "machine")
+    machine = Machine(FOLDER / "machine")
+    machine.fresh(image.made(FOLDER / "debian.img"))
     REPORTS.mkdir(exist_ok=True)
     lab = Lab(machine, REPORTS)
     problems = 0
     try:
-        if not {"fresh", "small"} & set(names):
-            lab.go_on(up=names[0] != "whole")
+        if names[0] != "installed" and not lab.go_on():
+            names.insert(0, "installed")
         for name in names:
             problems += _tried(next(each for each in ALL if each.__name__ == name), lab)
     finally:
@@ -64,14 +65,13 @@ def _tried(scenario: Callable[[Lab], Outcome], lab: Lab) -> int:
     (REPORTS / f"outcome-{scenario.__name__}.json").write_text(
         json.dumps(noted, ensure_ascii=False, indent=1)
     )
-    lab.remember()
     return len(problems)
 
 
 def _report() -> Path:
     files = [REPORTS / f"outcome-{scenario.__name__}.json" for scenario in ALL]
     outcomes = [json.loads(file.read_text()) for file in files if file.exists()]
-    whole = REPORTS / "vm-lab.json"
+    whole = REPORTS / "power-lab.json"
     whole.write_text(json.dumps(outcomes, ensure_ascii=False, indent=1) + "\n")
     lines = [
         "# Power cuts",

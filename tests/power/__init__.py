@@ -1,0 +1,1 @@
+"""A machine with a power cord: `make power-lab`."""

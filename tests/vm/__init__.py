@@ -1,1 +1,0 @@
-"""A real machine with a power cord: `make vm-lab`."""
