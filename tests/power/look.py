@@ -74,7 +74,7 @@ def main() -> None:
         for name, (code, text) in zip(
             asked, two.map(lambda argv: said(TOOL, *argv), asked.values()), strict=True
         ):
-            result[name] = {"code": code, "said": text[-20000:]}
+            result[name] = {"code": code, "said": text[-500_000:]}
     json.dump(result, sys.stdout)
 
 

@@ -149,7 +149,7 @@ def restore(lab: Lab) -> Outcome:
         lab.machine.run(IN + "techsapo backup")
         _know_backups(lab)
     noted = "test -e .techsapo/journal/restore.json"
-    return lab.cut_off("restore", "techsapo restore --yes", noted, after=2)
+    return lab.cut_off("restore", "techsapo restore --yes", noted)
 
 
 def certificate(lab: Lab) -> Outcome:
