@@ -64,7 +64,7 @@ def verify_offsite(
     if away is None:
         raise OpsError(
             msg("the spec has no backup.offsite, so nothing is off-site"),
-            msg('docs/backup.md, "A second place", shows how to set one up'),
+            msg('docs/backup.md, "A second place", shows how to set up off-site copies'),
             exit_code=2,
         )
     with exclusive(stack.layout.state / f"{PROOF_FOLDER}.lock", wait=wait, what=msg("the off-site copies")):

@@ -94,10 +94,7 @@ def drill_alert(
     if wanted and not page and spec.notifications.business_hours is not None and not working:
         wanted = {}
         notes = [
-            msg(
-                "receivers of info: left out, because their messages wait for business hours, as alerts of "
-                "priority P2 do"
-            )
+            msg("receivers of info alerts: skipped, because messages of priority P2 wait for business hours")
         ]
     _require_rule(prometheus)
     load, most = load_of(stack), allowed(spec)

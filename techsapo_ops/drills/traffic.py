@@ -211,7 +211,7 @@ class Traffic:
             said = answer.json()
             return Attempt(began, self.now(), 200, "", str(said["instance"]), str(said["execution"]))
         except (ValueError, LookupError, TypeError):
-            return Attempt(began, self.now(), 200, msg("an answer from something other than the app"))
+            return Attempt(began, self.now(), 200, msg("an answer from a program other than the app"))
 
 
 def require_answer(load: Load) -> None:
@@ -229,7 +229,7 @@ def require_answer(load: Load) -> None:
             if json.loads(answer.text)["request_id"] == name:
                 return
         raise OpsError(
-            msg("something other than the app answers at {url}", url=url),
+            msg("another program than the app answers at {url}", url=url),
             msg("check where nginx sends requests"),
         )
     hints = {

@@ -228,7 +228,7 @@ def bodies(spec: Spec, _: Context) -> Iterator[Finding]:
                 ("providers", name, "extra_body", *place),
                 msg("{place} is set automatically in each call", place=dotted(place)),
                 msg(
-                    "remove it from extra_body; model, max_output_tokens and stream are keys of the "
+                    "remove the key from extra_body; model, max_output_tokens and stream are keys of the "
                     "provider itself"
                 ),
             )

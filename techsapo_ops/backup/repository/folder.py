@@ -121,7 +121,7 @@ class Repository:
         if not known:
             raise OpsError(
                 msg("there is no backup in {path}", path=self.path),
-                msg("`techsapo backup` makes one"),
+                msg("`techsapo backup` makes a backup"),
                 exit_code=1 if word == "latest" else 2,
             )
         if word == "latest":

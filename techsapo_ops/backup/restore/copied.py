@@ -147,7 +147,7 @@ def choose(snapshots: Sequence[AwaySnapshot], at: datetime | None, project: str)
     if not whole:
         raise OpsError(
             msg("every copy has only part of the data: all were made by `backup --only` or by a restore"),
-            msg("`restic restore` fetches what there is (docs/backup.md)"),
+            msg("`restic restore` fetches the files that are there (docs/backup.md)"),
         )
     return whole[-1]
 

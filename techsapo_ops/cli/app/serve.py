@@ -197,7 +197,8 @@ def _auth(spec: Spec, project: Project, host: str | None, *, published: bool) ->
     if spec.app.auth.required is False:
         raise OpsError(
             msg(
-                "app.auth.required: false with --host {host}: others could spend the providers' budget",
+                "app.auth.required is false, and --host {host} accepts other clients: they could spend the "
+                "providers' budget",
                 host=host,
             ),
             msg("remove app.auth.required from the spec, and make a key with `techsapo keys create NAME`"),
