@@ -99,8 +99,8 @@ class Investigate(Section):
     slack: SlackMessage | None = None
     """Slack bot whose first message is updated with the verdict."""
     webhook: Secret | None = None
-    """URL of an incoming webhook, such as that of Slack or Mattermost, used if there is no `slack`. The webhook
-    gets the first message and the verdict as `{"text": …}`.
+    """URL of an incoming webhook, such as that of Slack or Mattermost, used if there is no `slack`. The
+    webhook gets the first message and the verdict as `{"text": …}`.
     """
 
 
