@@ -67,7 +67,8 @@ def providers(spec: Spec, context: Context) -> Iterator[Finding]:
         yield Finding(
             _PROVIDERS,
             msg(
-                "only {count} ({real}), but {compared}: simulated providers do not answer next to real ones",
+                "only {count} ({real}), but {compared}; simulated providers never answer together with real "
+                "ones",
                 count=_real(len(real)),
                 real=", ".join(real),
                 compared=_compared(spec),

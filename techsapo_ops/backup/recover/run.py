@@ -92,15 +92,15 @@ class Recovery:
                         wanted=wanted or msg("not given"),
                     ),
                     msg(
-                        "continue with the same command as before, or remove what the recovery has made so "
-                        "far: `techsapo recover --abandon`"
+                        "continue with the same command as before, or run `techsapo recover --abandon`, "
+                        "which removes what the recovery has made so far"
                     ),
                 )
         if placed and before != now:
             raise OpsError(
                 msg(
-                    "a recovery is under way, and its spec is already in place: --set, "
-                    "--engine, -e, --without and --revoke-all-keys can't change now"
+                    "a recovery is under way, and its spec is already in place: --set, --engine, -e, "
+                    "--without and --revoke-all-keys can no longer change"
                 ),
                 msg(
                     "continue with the same command and change the spec afterwards, or run "

@@ -150,7 +150,7 @@ def _show(out: Output, proposal: Proposal, current: Calibration) -> None:
     if not current.labels:
         out.data(msg("current: the provisional weights, which are not based on labels"))
     if made.labels <= FEW:
-        out.data(msg("with so few labels, no confidence of 0.9 or more is well founded"))
+        out.data(msg("with so few labels, the weights can't support a confidence of 0.9 or more"))
 
 
 def estimate_text(estimate: Estimate) -> str:

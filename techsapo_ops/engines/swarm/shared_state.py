@@ -164,7 +164,10 @@ class SharedState:
         failed = {**self._fleet.unreachable, **copies.put(copy)}
         if 2 * (len(self._fleet.members) - len(failed)) <= len(self._fleet.members):
             raise OpsError(
-                msg("too few hosts accept the state directory ({reasons})", reasons=reasons_of(failed))
+                msg(
+                    "too few hosts accept a copy of the state directory ({reasons})",
+                    reasons=reasons_of(failed),
+                )
             )
 
     def _fetch(self, version: Version) -> bytes:

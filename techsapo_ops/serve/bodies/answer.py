@@ -58,8 +58,8 @@ class ProviderBody(Body):
     tokens: Annotated[
         TokensBody | None,
         Field(
-            description="Tokens of this provider's answer only; its other calls count in `tokens` of the whole "
-            "answer."
+            description="Tokens of this provider's answer only; its other calls count in `tokens` of the "
+            "whole answer."
         ),
     ] = None
     error: FailureBody | None = None

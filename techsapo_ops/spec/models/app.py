@@ -150,8 +150,7 @@ class Cascade(Section):
     """When a checked answer is given without a panel."""
 
     confidence: Ratio = 0.8
-    """Lowest confidence at which the answer is accepted; below this value, the panel of `premium` is asked.
-    """
+    """Lowest confidence at which the answer is accepted; below it, the panel of `premium` is asked."""
 
 
 class Tiers(Section):
