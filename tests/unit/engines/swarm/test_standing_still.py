@@ -49,7 +49,7 @@ def stack(tmp_path: Path, calls: Calls) -> SwarmStack:
 def late(stack: SwarmStack) -> Iterator[Lease]:
     note = Note("id", "shop.lease.1", {}, datetime.now(UTC))
     lease = Lease(
-        lambda: stack.fleet.manager, "shop.lease", note, "m", lost="another command has taken over the work"
+        lambda: stack.fleet.manager, "shop.lease", note, "m", lost="another command has taken over"
     )
     shared_state._LEASES[stack.layout.state] = lease
     yield lease
@@ -68,7 +68,7 @@ def late(stack: SwarmStack) -> Iterator[Lease]:
 def test_nothing_is_changed_once_another_one_may_be_at_work(
     stack: SwarmStack, calls: Calls, late: Lease, words: str
 ) -> None:
-    late.lost = "another command has taken over the work"
+    late.lost = "another command has taken over"
     for change in (stack.fleet.call, stack.fleet.manager.attempt, stack.fleet.members["a"].call):
         with pytest.raises(OpsError, match=r"this command stops, .*taken over the work"):
             change(*words.split())
