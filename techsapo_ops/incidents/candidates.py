@@ -240,7 +240,7 @@ def _counted(pattern: Pattern, scale: _Scale) -> str:
         return msg(
             "{many}, {times}, {before} of them before the onset", many=many, times=times, before=before
         )
-    return msg("{many}, {times}, none before the onset", many=many, times=times)
+    return msg("{many}, {times}, none before", many=many, times=times)
 
 
 def _pattern_score(pattern: Pattern, scale: _Scale) -> float:

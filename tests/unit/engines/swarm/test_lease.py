@@ -210,7 +210,9 @@ def test_a_damaged_note_is_named(data: str) -> None:
     store = SwarmStore()
     store.write("shop.lease", "shop.lease.7", data.encode("latin-1"))
     with (
-        pytest.raises(OpsError, match=r"note shop\.lease\.7 \(shop\.lease\) .* is damaged") as refused,
+        pytest.raises(
+            OpsError, match=r"config shop\.lease\.7, written by techsapo \(shop\.lease\), is damaged"
+        ) as refused,
         hold(store),
     ):
         pass
