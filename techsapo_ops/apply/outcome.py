@@ -94,7 +94,7 @@ def not_back(lost: Mapping[str, str], to: int) -> OpsError | None:
     reasons = "; ".join(f"{name}: {why}" for name, why in lost.items())
     return OpsError(
         msg("some hosts were not rolled back ({reasons}): they may be running the failed apply, or may "
-                "start it when they come back", reasons=reasons),
+            "start it when they come back", reasons=reasons),
         msg("once host {name} answers, run `techsapo rollback @{to}`, or `techsapo up` with a spec that "
             "works; if that host is lost for good, run `techsapo hosts replace {name}`",
             name=next(iter(lost)), to=to),

@@ -90,7 +90,7 @@ def drill_alert(
             msg("nobody is paged: notifications.{receiver} has no receiver", receiver=receiver),
             msg("add a receiver, then `techsapo up`"),
         )
-    notes = [] if wanted else [msg("receivers of {receiver}: there are none", receiver=receiver)]
+    notes = [] if wanted else [msg("receivers of {receiver}: none", receiver=receiver)]
     if wanted and not page and spec.notifications.business_hours is not None and not working:
         wanted = {}
         notes = [

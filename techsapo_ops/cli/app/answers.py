@@ -241,7 +241,7 @@ def forget(
     )
     out.warn(
         msg(
-            "existing backups keep what was removed until the backups are pruned, and a restore brings it "
+            "existing backups keep the removed data until they are pruned, and a restore brings the data "
             "back; the cache keeps the answer for `wallbounce.cache_ttl`"
         )
     )

@@ -133,8 +133,8 @@ def show_comparison(out: Output, made: Comparison) -> None:
     else:
         out.data(
             msg(
-                "with this number of cases, most differences in accuracy below {points} points would not "
-                "show",
+                "with this number of cases, a difference in accuracy below {points} points would usually "
+                "not show",
                 points=f"{100 * smallest:.0f}",
             )
         )

@@ -235,7 +235,7 @@ export const WORDS = {
     evidence: "Evidence", morePieces: "More evidence", weakerPieces: "Weaker evidence", sourcesRead: "Sources read", notRead: "not read",
     entries: { opened: "Opened", joined: "Alerts joined", ended: "Alerts ended", returned: "Returned", acknowledged: "Acknowledged by", investigating: "Investigation began", evidence: "Evidence gathered", verdict: "Verdict", stopped: "Investigation ended", message: "Message", struck: "Cause struck out", checked: "Check output", resolved: "Resolved", closed: "Ended" },
     messages: { first: "first message", verdict: "verdict" }, messageStates: { begun: "being sent", sent: "sent", failed: "sending failed" },
-    toDo: "To do", tryNext: "the next question tries it again", tryIn: "s until the next try", satIn: "answers in place of",
+    toDo: "To do", tryNext: "the next question tries the provider again", tryIn: "s until the next try", satIn: "answers in place of",
     causes: {
       key: "the API key is refused",
       money: "no credit is left at the vendor, or a spend limit is reached",
@@ -267,7 +267,7 @@ export const WORDS = {
       permission: "give the key this permission in the vendor's console, or use a key of another project",
       region: "send from a region that the vendor serves, or use another provider",
       address: "check `base_url`, and whether a proxy or a login page is in between",
-      quota: "wait until the vendor's day ends, or raise the quota in its console",
+      quota: "wait until the vendor's day ends, or raise the quota in the vendor's console",
       rate: "nothing if this is temporary; otherwise raise the limit at the vendor, or send this provider fewer questions",
       too_long: "shorten the question, or use a model with a larger context",
       content: "rephrase the question",

@@ -152,7 +152,7 @@ def test_one_without_a_mac_is_accepted_by_hand_as_it_is(repository: Repository) 
     assert faults(repository.find(ID), repository.origin(repository.find(ID))) == []
     edited(later.folder)
     resummed(later.folder)
-    with repository.lock(), pytest.raises(OpsError, match="can't be accepted: the manifest does not match its MAC"):
+    with repository.lock(), pytest.raises(OpsError, match="can't be accepted: the manifest does"):
         repository.accept(repository.find(ID))
 
 
