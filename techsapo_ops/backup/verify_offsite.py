@@ -77,7 +77,7 @@ def verify_offsite(
         if not ours and not problems:
             raise OpsError(
                 msg("no backup of this stack is off-site"),
-                msg("`techsapo backup` makes a backup and copies it there"),
+                msg("`techsapo backup` makes a backup and copies it off-site"),
             )
         verification = Verification(max(before, default=""), LEVEL, "", (), ())
         if ours:
@@ -142,7 +142,7 @@ def _chosen(ours: Sequence[AwaySnapshot], word: str, project: str) -> AwaySnapsh
     if not matches:
         raise OpsError(
             msg("no backup {word} of this stack is off-site", word=word),
-            msg("`techsapo backup` makes a backup and copies it there"),
+            msg("`techsapo backup` makes a backup and copies it off-site"),
         )
     return matches[-1]
 

@@ -244,8 +244,8 @@ class Recovery:
             self.doors.install_schedule(Path(self._facts.spec), self._facts.environment)
         except OpsError as error:
             hint = error.hint or "techsapo cron install"
-            return [(msg("the schedule of the jobs: {message}", message=error.message), hint)]
-        self.say(msg("the schedule of the jobs is in the crontab"))
+            return [(msg("the jobs are not scheduled: {message}", message=error.message), hint)]
+        self.say(msg("the jobs are scheduled in the crontab"))
         return []
 
     @property

@@ -291,7 +291,7 @@ def _require_plain(tree: Tree, described: Description, *, moved: bool) -> None:
         if not tree.holds(item.content, folder=item.folder):
             raise OpsError(
                 msg(
-                    "the copy has no {kind} {content}, or a link in its place",
+                    "the copy lacks the {kind} {content}, or has a link in its place",
                     kind=kind,
                     content=item.content,
                 ),

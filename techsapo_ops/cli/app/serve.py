@@ -87,8 +87,8 @@ def serve(
 ) -> None:
     """Run the orchestrator API in the foreground; on SIGTERM, it completes the open requests and ends.
 
-    Logs are JSON on stdout. Without Redis, answers are cached in the process; without MySQL, the audit log is
-    in SQLite. `GET /api/v1/health` shows which of them are in use.
+    Logs are JSON on stdout. Without Redis, answers are cached in the process; without MySQL, the audit log
+    is in SQLite. `GET /api/v1/health` shows which stores are in use.
 
     Examples:
 

@@ -215,8 +215,8 @@ class SharedState:
 def _overtaken() -> OpsError:
     return OpsError(
         msg(
-            "another techsapo command has shared its state in the meantime; the state of this command is "
-            "only on this host"
+            "another techsapo command has updated the shared state in the meantime; the state of this "
+            "command is only on this host"
         ),
         msg("`techsapo plan` shows what differs now"),
     )

@@ -125,7 +125,7 @@ def test_who_was_not_told_of_another_ones_state_does_not_write_over_it(
     there.write("theirs")
     there.shared.publish()
     here.write("mine")
-    with pytest.raises(OpsError, match="another techsapo command has shared its state"):
+    with pytest.raises(OpsError, match="another techsapo command has updated the shared state"):
         here.shared.publish()
     fresh = Host(machines, here.state.parent / "fresh")
     fresh.shared.refresh()
