@@ -133,7 +133,7 @@ class NoFollowFile:
                 msg(
                     "{path} is {kind}, so techsapo does not replace it with a file", path=self.path, kind=kind
                 ),
-                msg("move what is at that path elsewhere, then try again"),
+                msg("move the file or folder at that path elsewhere, then try again"),
             )
         return facts
 

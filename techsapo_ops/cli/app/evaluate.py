@@ -202,7 +202,7 @@ class _Run:
         self.lost += known
         unknown = most * self._lost.count(None)
         if unknown:
-            told = msg("{id}: what it cost is not known; {usd} USD of the budget are set aside for it",
+            told = msg("{id}: the cost is not known; {usd} USD of the budget are set aside",
                        id=case.id, usd=f"{unknown:.4f}")  # fmt: skip
             self._out.warn(told)
         return Lost(lost=digest, known_usd=known, aside_usd=unknown)
