@@ -225,7 +225,7 @@ class AcmeServer:
         if code != "rateLimited":
             return AcmeError(
                 msg(
-                    "the CA {host} refuses: {detail} ({code})",
+                    "the CA {host} refused the request: {detail} ({code})",
                     host=self.host,
                     detail=_words(error),
                     code=code,
@@ -237,12 +237,12 @@ class AcmeServer:
         until = msg("; try again at {retry_at:%Y-%m-%d %H:%M:%S} UTC", retry_at=at) if at else ""
         return AcmeError(
             msg(
-                "the CA {host} limits requests of this kind: {detail}{until}",
+                "the CA {host} rate-limits requests of this kind: {detail}{until}",
                 host=self.host,
                 detail=_words(error),
                 until=until,
             ),
-            msg("for tests, set `directory` to the CA's staging environment, which has limits of its own"),
+            msg("for tests, set `directory` to the CA's staging environment, which has separate limits"),
             code=code,
             retry_at=at,
         )

@@ -129,7 +129,7 @@ def reading_of(data: bytes) -> Reading:
             breaks.append(Break(number, msg("this line is not a record")))
             continue
         if record.content.get("previous") != _digest(before):
-            breaks.append(Break(number, msg("this record does not follow the one before it")))
+            breaks.append(Break(number, msg("this record does not match the record before it")))
         records.append(record)
     return Reading(tuple(records), tuple(breaks), head, len(torn))
 

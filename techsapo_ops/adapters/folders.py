@@ -196,7 +196,7 @@ def open_file(path: Path, flags: int, mode: int = 0o644) -> int:
     if not stat.S_ISREG(facts.st_mode) or (writes and of_others and facts.st_nlink != 1):
         os.close(descriptor)
         what = (
-            msg("has a second name (a hard link)")
+            msg("has more than one hard link")
             if stat.S_ISREG(facts.st_mode)
             else msg("is not a regular file")
         )

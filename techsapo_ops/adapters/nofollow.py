@@ -105,7 +105,7 @@ class NoFollowFile:
             if error.errno in {errno.ELOOP, errno.ENOTDIR} and seen.is_symlink():
                 raise OpsError(
                     msg(
-                        "{seen} is a symbolic link: {path} would be written elsewhere",
+                        "{seen} is a symbolic link, so {path} would be written to another place",
                         seen=seen,
                         path=self.path,
                     ),
@@ -130,8 +130,10 @@ class NoFollowFile:
         if not stat.S_ISREG(facts.st_mode):
             kind = msg("a symbolic link") if stat.S_ISLNK(facts.st_mode) else msg("not a regular file")
             raise OpsError(
-                msg("{path} is {kind}, so no file is written in its place", path=self.path, kind=kind),
-                msg("move what is at that path elsewhere, then try again"),
+                msg(
+                    "{path} is {kind}, so techsapo does not replace it with a file", path=self.path, kind=kind
+                ),
+                msg("move the file or folder at that path elsewhere, then try again"),
             )
         return facts
 

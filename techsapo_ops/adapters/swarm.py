@@ -67,7 +67,7 @@ def _inspected(manager: Docker, purpose: str, of: Sequence[str], timeout: float)
     if not set(of) - read <= _removed(done.stderr.decode(errors="replace")):
         said = manager.words(done)
         raise OpsError(
-            msg("techsapo's notes {purpose} in the Swarm can't be read: {said}", purpose=purpose, said=said)
+            msg("techsapo's Swarm configs {purpose} can't be read: {said}", purpose=purpose, said=said)
         )
     ours = re.compile(re.escape(purpose) + r"\.[0-9]{1,12}")
     labelled = [entry for entry in entries if entry["Spec"]["Labels"].get(_LABEL) == purpose]
@@ -93,7 +93,7 @@ def take(
         return True
     if "already exists" in done.output or "AlreadyExists" in done.output:
         return False
-    raise OpsError(msg("the Swarm does not accept techsapo's note: {said}", said=manager.words(done)))
+    raise OpsError(msg("the Swarm does not accept a config from techsapo: {said}", said=manager.words(done)))
 
 
 def remove(manager: Docker, note: Note, timeout: float = _SECONDS) -> bool:
@@ -122,9 +122,13 @@ def _note(purpose: str, entry: Mapping[str, Any]) -> Note:
     except ValueError:
         pass
     raise OpsError(
-        msg("techsapo's note {name} ({purpose}) in the Swarm is damaged", name=name, purpose=purpose),
         msg(
-            "find out who wrote this note; then remove it on a manager: `docker config rm {name}`", name=name
+            "the Swarm config {name}, written by techsapo ({purpose}), is damaged", name=name, purpose=purpose
+        ),
+        msg(
+            "find out who wrote this Swarm config; then remove the config on a manager: `docker config rm "
+            "{name}`",
+            name=name,
         ),
     )
 

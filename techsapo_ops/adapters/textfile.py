@@ -79,7 +79,7 @@ def exposition(job: str, samples: Iterable[Sample]) -> str:
         if metric is None:
             raise OpsError(
                 msg("{metric} is not in job_metrics.yaml", metric=sample.metric),
-                msg("add the metric to that file"),
+                msg("add the metric to job_metrics.yaml"),
             )
         labels = {"name": job, **sample.labels}
         if set(labels) != set(metric.labels):

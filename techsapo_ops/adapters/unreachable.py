@@ -58,8 +58,8 @@ def lacking(away: Mapping[str, str]) -> str:
     if not away:
         return ""
     return msg(
-        "this change did not reach: {hosts}. A host that comes back uses its old copy until the next "
-        "`techsapo up`, or until a certificate, key or job is updated",
+        "this change did not reach {hosts}. A host that comes back uses its old copy until the next "
+        "`techsapo up`, or until a certificate, a key or a job is updated",
         hosts="; ".join(f"{name} ({why})" for name, why in away.items()),
     )
 

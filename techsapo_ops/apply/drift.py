@@ -64,7 +64,8 @@ def drift(history: History) -> DriftReport:
     current = history.ledger.current()
     if current is None:
         raise OpsError(
-            msg("nothing was applied yet"), msg("run `techsapo up`; `techsapo plan` shows what it would do")
+            msg("nothing was applied yet"),
+            msg("`techsapo plan` shows the differences; `techsapo up` applies them"),
         )
     snapshot = history.snapshot(current)
     running = history.engine(snapshot)

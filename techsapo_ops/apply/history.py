@@ -155,7 +155,7 @@ def _interrupted(entry: Entry[LedgerEntry]) -> str:
     if entry.step == SERVICES and not entry.done:
         where = msg("before the first service was changed")
     if entry.elsewhere:  # what was shared last is older than what happened there
-        return msg("interrupted on {host}, {where} or later", host=entry.host, where=where)
+        return msg("interrupted on {host}; last recorded state: {where}", host=entry.host, where=where)
     done = msg(" (done: {done})", done=", ".join(entry.done)) if entry.done else ""
     return msg("interrupted {where}{done}", where=where, done=done)
 

@@ -154,12 +154,12 @@ class Ledger:
         if not entry.state:
             raise OpsError(
                 msg(
-                    "the secrets have changed since apply @{id}, so its files were deleted: files with "
-                    "former secrets are kept for the last {states} states only",
+                    "the secrets have changed since apply @{id}, and its files were deleted: techsapo keeps "
+                    "files with old secrets only for the last {states} states",
                     id=entry.id,
                     states=STATES_WITH_SECRETS,
                 ),
-                msg("change the spec to what that apply had, then run `techsapo up`"),
+                msg("put the values of that apply back into the spec, then run `techsapo up`"),
             )
         try:
             snapshot = thaw(self.content(entry.state), self.content)

@@ -137,7 +137,13 @@ def at_odds(layout: Layout) -> Iterator[tuple[str, str]]:
                 ),
             )
         else:
-            yield reader, msg("turns users away, although maintenance is off: run `techsapo maintenance off`")
+            yield (
+                reader,
+                msg(
+                    "answers users with the maintenance page, although maintenance is off: run `techsapo "
+                    "maintenance off`"
+                ),
+            )
 
 
 def _folders(layout: Layout) -> Iterator[tuple[Path, bool]]:
@@ -210,7 +216,7 @@ def _silence(stack: Stack, made: Maintenance, warn: Say) -> str:
     try:
         return server.silence([_MATCHER], now, ends, made.by, f"{_COMMENT}{made.message}"[:300])
     except OpsError as error:
-        warn(msg("alerts about what users notice were not silenced: {message}", message=error.message))
+        warn(msg("alerts on symptoms that users see were not silenced: {message}", message=error.message))
         return ""
 
 

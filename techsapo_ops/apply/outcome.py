@@ -93,8 +93,8 @@ def not_back(lost: Mapping[str, str], to: int) -> OpsError | None:
         return None
     reasons = "; ".join(f"{name}: {why}" for name, why in lost.items())
     return OpsError(
-        msg("some hosts were not rolled back ({reasons}): the failed apply may be running there, or may "
-            "start when such a host is back", reasons=reasons),
+        msg("some hosts were not rolled back ({reasons}): they may be running the failed apply, or may "
+            "start it when they come back", reasons=reasons),
         msg("once host {name} answers, run `techsapo rollback @{to}`, or `techsapo up` with a spec that "
             "works; if that host is lost for good, run `techsapo hosts replace {name}`",
             name=next(iter(lost)), to=to),
@@ -180,8 +180,8 @@ def notes(topology: Topology, runner: Runner) -> tuple[str, ...]:
         users = ", ".join(dict.fromkeys(s.facts.user for s in as_root))
         lines.append(
             msg(
-                "running as root: {names}. No user {users} exists that can access {parent} and this Python "
-                "(details: `techsapo doctor`)",
+                "running as root: {names}. No user {users} can access {parent} and this Python (details: "
+                "`techsapo doctor`)",
                 names=names,
                 users=users,
                 parent=topology.layout.state.parent,

@@ -142,7 +142,9 @@ def with_emptied(plan: Plan, lost: Collection[str]) -> Plan:
     def step(one: Step) -> Step:
         if one.service not in lost or one.action not in {Action.NOTHING, Action.RELOAD}:
             return one
-        return Step(Action.RESTART, one.service, msg("its data is gone: it starts empty"))
+        return Step(
+            Action.RESTART, one.service, msg("the service's data is gone, so the service starts empty")
+        )
 
     return Plan(tuple(step(one) for one in plan.steps)) if lost else plan
 

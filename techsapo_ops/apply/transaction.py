@@ -286,7 +286,7 @@ class Transaction:
             what = msg("the apply succeeded") if result == "ok" else reason
             raise OpsError(
                 msg("{what}, but this can't be recorded: {message}", what=what, message=error.message),
-                msg("free some disk space, then run `techsapo up`: it completes the record"),
+                msg("free some disk space, then run `techsapo up`, which completes the record"),
             ) from None
         tell_prometheus(entry, self._plan.desired.topology.layout, self._listener.warn)
         if forgotten:

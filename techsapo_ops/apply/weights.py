@@ -33,15 +33,15 @@ class WeightsBack:
         """
         if self._then is None:
             return "" if self._applied is None else msg(
-                "that apply had no learnt weights: as long as the spec names a file of them "
-                "(wallbounce.calibration), the next `techsapo up` applies it again")  # fmt: skip
+                "that apply used no calibrated weights. If the spec still sets wallbounce.calibration, the "
+                "next `techsapo up` uses that file again")  # fmt: skip
         if self._now == self._then or self._now is None:
             return ""
         if self._now not in self._known:
             return msg("{file} was changed since it was applied, and stays as it is: the next `techsapo up` "
                        "applies it", file=self._file)  # fmt: skip
         write_atomic(self._file, self._then)
-        return msg("{file} has the weights of that apply again", file=self._file)
+        return msg("restored {file} to the weights of that apply", file=self._file)
 
     def undo(self) -> None:
         """Put back what was there, where the rollback failed. Raises OpsError."""

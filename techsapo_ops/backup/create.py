@@ -63,7 +63,7 @@ def select(stack: Stack, only: Sequence[str] = ()) -> Selection:
         elif kind.name in only:
             raise OpsError(
                 msg("{kind} can't be backed up: {found}", kind=kind.name, found=available),
-                msg("leave it out of --only"),
+                msg("remove the source from --only"),
             )
         else:
             left_out[kind.name] = available
@@ -170,8 +170,8 @@ def lost_key(repository: Repository) -> str:
     if not others:
         return ""
     return msg(
-        "{count} backups, the newest {others}, have a MAC from a key that is missing on this host; new "
-        'backups use a new key. Get the old key back from off-site: docs/backup.md, "Whose backup it is"',
+        "{count} backups, the newest {others}, were authenticated with a key that is missing on this host; "
+        'new backups use a new key. Get the old key back from off-site: docs/backup.md, "Whose backup it is"',
         count=len(others),
         others=others[-1],
     )

@@ -72,7 +72,7 @@ def _require_good(context: JobContext, verification: Verification) -> None:
                 id=verification.id,
                 passed_over=joined("; ", verification.passed_over),
             ),
-            msg("`techsapo backup` makes a new one"),
+            msg("`techsapo backup` makes a new backup"),
         )
 
 

@@ -82,11 +82,14 @@ def judge(
         reasons[backup.id].append(msg("the data that a restore replaced"))
     for backup in [b for b in backups if b.shrank]:
         reasons[backup.id].append(
-            msg("the data shrank in backup {shrank}, which nobody has accepted yet", shrank=backup.shrank)
+            msg(
+                "the data shrank in backup {shrank}, and nobody has accepted that backup yet",
+                shrank=backup.shrank,
+            )
         )
     chain = [b for b in good if b.logs and (logs is None or not b.logs.isdisjoint(logs))]
     if chain:
-        since = msg("point-in-time recovery is possible from here on")
+        since = msg("oldest backup from which point-in-time recovery is possible")
         reasons[chain[0].id].append(
             since if logs is not None else msg("{since}, as far as is known", since=since)
         )
@@ -113,7 +116,7 @@ def _count(
 
 
 def _removed(backup: Known) -> str:
-    return msg("not among those that backup.keep keeps") if backup.good else msg("damaged")
+    return msg("not covered by backup.keep") if backup.good else msg("damaged")
 
 
 @dataclass(frozen=True, slots=True)

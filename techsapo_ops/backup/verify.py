@@ -88,7 +88,7 @@ def try_password(stack: Stack, typed: Secret, *, wait: float = 0.0, warn: Warn) 
     if away is None:
         raise OpsError(
             msg("the spec has no backup.offsite, so nothing is off-site"),
-            msg('docs/backup.md, "A second place", shows how to set one up'),
+            msg('docs/backup.md, "A second place", shows how to set up off-site copies'),
             exit_code=2,
         )
     replace(away, password=typed, given=msg("the recovery card")).reach()

@@ -64,7 +64,7 @@ def verify_offsite(
     if away is None:
         raise OpsError(
             msg("the spec has no backup.offsite, so nothing is off-site"),
-            msg('docs/backup.md, "A second place", shows how to set one up'),
+            msg('docs/backup.md, "A second place", shows how to set up off-site copies'),
             exit_code=2,
         )
     with exclusive(stack.layout.state / f"{PROOF_FOLDER}.lock", wait=wait, what=msg("the off-site copies")):
@@ -77,7 +77,7 @@ def verify_offsite(
         if not ours and not problems:
             raise OpsError(
                 msg("no backup of this stack is off-site"),
-                msg("`techsapo backup` makes a backup and copies it there"),
+                msg("`techsapo backup` makes a backup and copies it off-site"),
             )
         verification = Verification(max(before, default=""), LEVEL, "", (), ())
         if ours:
@@ -142,7 +142,7 @@ def _chosen(ours: Sequence[AwaySnapshot], word: str, project: str) -> AwaySnapsh
     if not matches:
         raise OpsError(
             msg("no backup {word} of this stack is off-site", word=word),
-            msg("`techsapo backup` makes a backup and copies it there"),
+            msg("`techsapo backup` makes a backup and copies it off-site"),
         )
     return matches[-1]
 

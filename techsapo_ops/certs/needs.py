@@ -198,7 +198,7 @@ class Managed:
             pair = self.files()
             stored = newest.intact if newest is not None else None
             if newest is None or stored is None or (stored.key, stored.chain) != (pair.key, pair.chain):
-                new = msg("the files are new") if newest else msg("the files had not been taken over yet")
+                new = msg("the files are new") if newest else msg("the files had not been imported yet")
                 return Due(Need.TAKE_OVER, new)
         else:
             why = self._why_new(newest, state) or ("--force" if force else "")

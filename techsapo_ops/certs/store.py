@@ -71,7 +71,7 @@ def load_state(path: Path) -> CertificateState:
     except (ValueError, TypeError, KeyError, AttributeError):
         raise OpsError(
             msg("{path} is damaged", path=path),
-            msg("remove this file: only the history of the certificate is lost"),
+            msg("remove the file: only the certificate's history is lost"),
         ) from None
 
 

@@ -84,7 +84,10 @@ COMMANDS: dict[str, LazyEntry] = {
     "serve": LazyEntry("app.serve", "serve", "Run the orchestrator API in the foreground.", _ASK),
     "ask": LazyEntry("app.ask", "ask", "Ask the running orchestrator a question, or about a log.", _ASK),
     "eval": LazyEntry(
-        "app.evaluate", "evaluate", "Ask labelled questions, and say how many answers are right.", _ASK
+        "app.evaluate",
+        "evaluate",
+        "Ask questions whose right answers are known, and show how many are answered right.",
+        _ASK,
     ),
     "feedback": LazyEntry("app.feedback", "feedback", "Say whether an answer was right.", _ASK),
     "mcp": LazyEntry("app.mcp", "mcp", "Give an AI client read-only tools, by MCP on stdio.", _ASK),

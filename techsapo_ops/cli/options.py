@@ -157,7 +157,7 @@ def say_remembered(project: Project) -> None:
 
 
 def _say_applied(name: str) -> None:
-    _say(msg("environment: {name}, as applied last (-e none turns it off)", name=name))
+    _say(msg("environment: {name}, from the last apply (-e none turns it off)", name=name))
 
 
 def _say(text: str) -> None:

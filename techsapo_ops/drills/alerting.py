@@ -90,14 +90,11 @@ def drill_alert(
             msg("nobody is paged: notifications.{receiver} has no receiver", receiver=receiver),
             msg("add a receiver, then `techsapo up`"),
         )
-    notes = [] if wanted else [msg("receivers of {receiver}: there are none", receiver=receiver)]
+    notes = [] if wanted else [msg("receivers of {receiver}: none", receiver=receiver)]
     if wanted and not page and spec.notifications.business_hours is not None and not working:
         wanted = {}
         notes = [
-            msg(
-                "receivers of info: left out, because their messages wait for business hours, as alerts of "
-                "priority P2 do"
-            )
+            msg("receivers of info alerts: skipped, because messages of priority P2 wait for business hours")
         ]
     _require_rule(prometheus)
     load, most = load_of(stack), allowed(spec)

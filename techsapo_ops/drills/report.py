@@ -137,7 +137,7 @@ def perform(
             try:
                 write_textfile(stack.layout.textfiles, NAME, _samples(stack.layout))
             except OpsError as error:
-                warn(msg("the result can't be passed on to Prometheus: {message}", message=error.message))
+                warn(msg("the result can't be written for Prometheus: {message}", message=error.message))
 
         if warning := shared(stack, write):
             warn(warning)

@@ -211,7 +211,7 @@ class Traffic:
             said = answer.json()
             return Attempt(began, self.now(), 200, "", str(said["instance"]), str(said["execution"]))
         except (ValueError, LookupError, TypeError):
-            return Attempt(began, self.now(), 200, msg("an answer from something other than the app"))
+            return Attempt(began, self.now(), 200, msg("an answer from a program other than the app"))
 
 
 def require_answer(load: Load) -> None:
@@ -229,11 +229,11 @@ def require_answer(load: Load) -> None:
             if json.loads(answer.text)["request_id"] == name:
                 return
         raise OpsError(
-            msg("something other than the app answers at {url}", url=url),
+            msg("a program other than the app answers at {url}", url=url),
             msg("check where nginx sends requests"),
         )
     hints = {
-        401: msg("the running app has another key than `.techsapo/keys/app-key`: run `techsapo restart app`"),
+        401: msg("the running app's key differs from `.techsapo/keys/app-key`: run `techsapo restart app`"),
         503: msg("`techsapo maintenance status` and `techsapo health` show why"),
         429: msg("this host sends more requests than `nginx.client_rate` allows"),
     }

@@ -142,7 +142,7 @@ def refuse_outside(look: Preview, into: Path) -> None:
     if outside:
         raise OpsError(
             msg(
-                "the drill would write outside its folder: {map} is no longer on this host",
+                "the drill would write outside its folder, because {map} is no longer on this host",
                 map=", ".join(map(str, outside[:3])),
             ),
             msg(

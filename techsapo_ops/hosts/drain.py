@@ -106,7 +106,7 @@ def _tell_monitoring(engine: SwarmEngine, warn: Callable[[str], None]) -> None:
         if words := lacking(engine.deliver()):
             warn(words)
     except OpsError as error:
-        warn(msg("monitoring can't be told which hosts are drained: {why}", why=error.message))
+        warn(msg("monitoring does not know which hosts are drained: {why}", why=error.message))
 
 
 def node_named(nodes: Sequence[Node], name: str) -> Node:

@@ -218,7 +218,7 @@ def _argv(docker: Docker, machine: Machine, daemon: DaemonFacts, images: Sequenc
     if not _from_beside(machine, daemon):
         return ("sh", "-s")
     if not images:
-        raise NoWayError(msg("the host has no image of the stack yet in which the check could run"))
+        raise NoWayError(msg("the check runs in an image of the stack, and the host has none yet"))
     options = ["--rm", "-i", "--log-driver", "none", "--network", "host", "--pull", "never", "--user", "0"]
     mount = ("--volume", f"{daemon.root}:{_ROOT}:ro")
     return docker.streaming("run", *options, *mount, "--entrypoint", "sh", images[0], "-s").argv

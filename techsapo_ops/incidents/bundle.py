@@ -128,7 +128,7 @@ def read_bundle(folder: Path) -> Material:
     if value is None:
         raise _wrong(folder / ALERT, msg("is missing"))
     if double := set(value) & set(NAMES):
-        raise _wrong(folder / ALERT, msg("{key} has a file of its own", key=min(double)))
+        raise _wrong(folder / ALERT, msg("{key} belongs in its own file of the bundle", key=min(double)))
     for part, name in NAMES.items():
         text = _text(folder / name, MOST_BYTES[part])
         if text and part == "lines":

@@ -77,7 +77,7 @@ def search(file: Path, query: str, limit: int) -> tuple[Page, ...]:
     except sqlite3.Error as error:
         raise OpsError(
             msg("the index of the team's own knowledge can't be read: {error}", error=error),
-            msg("`techsapo up` makes a new one"),
+            msg("`techsapo up` makes a new index"),
         ) from None
 
 

@@ -134,7 +134,7 @@ def _span(spec_file: Path, crontab: bytes) -> tuple[int, int] | None:
                 spec_file=spec_file,
             ),
             msg(
-                "with `crontab -e`, remove what is left of the block that begins with {begin}",
+                "with `crontab -e`, remove the rest of the block that begins with {begin}",
                 begin=repr(begin.decode().strip()),
             ),
         )

@@ -141,7 +141,7 @@ class CleanUps:
                 if done is not None:
                     await done
             except Exception:
-                log.exception("A clean-up failed; the others go on", step=name)
+                log.exception("A clean-up step failed; the other steps continue", step=name)
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

@@ -196,7 +196,7 @@ def explain(path: str = "") -> Explained:
             path, words = (
                 ".".join((*walked, part)),
                 msg(
-                    "File to read the value of `{key}` from, instead of writing `{key}` in the spec.",
+                    "File that contains the value of `{key}`, in place of `{key}` in the spec.",
                     key=secret,
                 ),
             )
@@ -287,9 +287,7 @@ def json_schema() -> dict[str, Any]:
         for key, text in help_of(model).items():
             target["properties"][key] = {**target["properties"][key], "description": text}
         for key in secrets_in(model):
-            words = msg(
-                "File to read the value of `{key}` from, instead of writing `{key}` in the spec.", key=key
-            )
+            words = msg("File that contains the value of `{key}`, in place of `{key}` in the spec.", key=key)
             target["properties"][f"{key}_file"] = {"type": "string", "description": words}
     properties = generated["properties"]
     overlay = {

@@ -271,7 +271,7 @@ def _pruned(spec: Spec) -> Iterator[Exposure]:
                 "this host is allowed to delete off-site copies: anyone who takes over this host can delete "
                 "them all"
             ),
-            msg("remove `prune: true`, and let the server that stores the copies delete old ones"),
+            msg("remove `prune: true`, and let the server that stores the copies delete old copies"),
         )
 
 

@@ -67,7 +67,8 @@ def providers(spec: Spec, context: Context) -> Iterator[Finding]:
         yield Finding(
             _PROVIDERS,
             msg(
-                "only {count} ({real}), but {compared}: simulated providers do not answer next to real ones",
+                "only {count} ({real}), but {compared}; simulated providers never answer together with real "
+                "ones",
                 count=_real(len(real)),
                 real=", ".join(real),
                 compared=_compared(spec),
@@ -228,7 +229,7 @@ def bodies(spec: Spec, _: Context) -> Iterator[Finding]:
                 ("providers", name, "extra_body", *place),
                 msg("{place} is set automatically in each call", place=dotted(place)),
                 msg(
-                    "remove it from extra_body; model, max_output_tokens and stream are keys of the "
+                    "remove the key from extra_body; model, max_output_tokens and stream are keys of the "
                     "provider itself"
                 ),
             )

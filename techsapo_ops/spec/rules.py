@@ -178,7 +178,7 @@ def redis(spec: Spec, _: Context) -> Iterator[Finding]:
     if spec.redis.user == "default":
         yield Finding(
             path,
-            msg("is the name of Redis's own account for clients that give no name"),
+            msg("is the name of Redis's built-in account for clients that log in without a name"),
             msg("choose another name"),
         )
     if spec.redis.accounts and spec.redis.password is not None:
@@ -224,7 +224,7 @@ def feedback(spec: Spec, _: Context) -> Iterator[Finding]:
     if spec.schedule.feedback is not None and {spec.audit.prompt, spec.audit.answers} != {"masked"}:
         yield Finding(
             ("schedule", "feedback"),
-            msg("people can't label answers of which the text is not stored"),
+            msg("people can't label answers whose text is not stored"),
             msg("set audit.prompt and audit.answers to masked"),
             uses=(("audit", "prompt"), ("audit", "answers")),
         )
@@ -239,7 +239,7 @@ def feedback(spec: Spec, _: Context) -> Iterator[Finding]:
     for path in [path for path, wanted in wants.items() if wanted][:1]:
         yield Finding(
             path,
-            msg("an app instance takes labels of its own answers alone, because this stack has no database"),
+            msg("without a database, an app instance accepts labels only for its own answers"),
             msg("add `mysql: {{}}`, or run one instance"),
             uses=(("mysql",), ("app", "instances")),
             warning=not asks,

@@ -222,9 +222,9 @@ def _example(words: str) -> str:
 def _number_alone(given: str) -> str:
     """How to write a number that stands in full-width digits, or with a sign of money or per cent."""
     if number := re.fullmatch(r"\$ ?([0-9]{1,12}(?:\.[0-9]{1,4})?)", given):
-        return msg("write the number alone: {number}", number=number[1])
+        return msg("write only the number: {number}", number=number[1])
     if number := re.fullmatch(r"([0-9]{1,3}) ?%", given):
-        return msg("write the number alone: {number}", number=f"{int(number[1]) / 100:g}")
+        return msg("write only the number: {number}", number=f"{int(number[1]) / 100:g}")
     if re.fullmatch(r"[-+]?[0-9.]{1,20}", folded := half_width(given)):
         return msg("write the number half-width: {number}", number=folded)
     return ""

@@ -130,7 +130,7 @@ def card_of(stack: Stack) -> Card:
     if offsite is None:
         raise OpsError(
             msg("the spec has no backup.offsite: if this host is lost, nothing can be recovered"),
-            msg('docs/backup.md, "A second place", shows how to set one up'),
+            msg('docs/backup.md, "A second place", shows how to set up off-site copies'),
             exit_code=2,
         )
     place = (

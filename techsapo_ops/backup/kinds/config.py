@@ -120,8 +120,8 @@ class ConfigBackup(BackupKind):
                 targets.append(Target(str(place.path), msg("new")))
             elif place.path in keys:
                 why = msg(
-                    "keys made after the backup stay, and keys revoked or rotated after it do not become "
-                    "valid again"
+                    "API keys created after the backup are kept; keys revoked or rotated after the backup "
+                    "do not become valid again"
                 )
                 targets.append(Target(str(place.path), msg("merged"), why))
             else:

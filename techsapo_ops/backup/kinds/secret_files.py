@@ -134,7 +134,7 @@ def put_keys(
         place.put(io.BytesIO(content if whole == back else text_of(whole).encode()), mode, owner)
         if _here(place) != whole:
             raise OpsError(
-                msg("{path} differs from what was just written to it", path=place.path),
+                msg("{path} differs from the content that was just written", path=place.path),
                 msg(
                     "check the keys with `techsapo keys list`, and look for another program that writes to "
                     "this file"

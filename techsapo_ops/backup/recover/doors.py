@@ -75,9 +75,9 @@ def _require_new(manager: Docker, topology: Topology) -> None:
     raise OpsError(
         msg("the hosts already have the state of a stack named {name}, with its ledger and keys", name=name),
         msg(
-            "put the spec of that stack into another folder. To keep the stack, run `techsapo status` there. "
-            "To remove it, run `techsapo down --volumes` there, then remove what remains: "
-            'docs/three-machines.md, "Who reaches what"'
+            "put the spec of the existing stack into another folder. To keep that stack, run `techsapo "
+            "status` in the folder. To remove that stack, run `techsapo down --volumes` in the folder, then "
+            'remove what remains: docs/three-machines.md, "Who reaches what"'
         ),
     )
 

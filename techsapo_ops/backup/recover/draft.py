@@ -46,7 +46,10 @@ def readable(restic: Restic, warn: Callable[[str], None]) -> tuple[AwaySnapshot,
     if lost and not known:
         raise OpsError(
             msg("the repository is incomplete: no copy in it can be read ({some})", some=some),
-            msg("restic's manual shows how to repair a repository; another place may have a complete one"),
+            msg(
+                "restic's manual shows how to repair a repository; if you copy to another repository "
+                "too, try that one"
+            ),
         )
     if lost:
         warn(

@@ -53,8 +53,8 @@ def later_endings(restic: Restic, newest: AwaySnapshot | None, warn: Callable[[s
         except OpsError as error:
             warn(
                 msg(
-                    "the newest copy can't be read, so it is not known which API keys were revoked after the "
-                    "copy that is being recovered: {message}",
+                    "API keys revoked after this copy may become valid again, because the newest copy can't "
+                    "be read: {message}",
                     message=error.message,
                 )
             )

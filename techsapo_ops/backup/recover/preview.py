@@ -186,11 +186,11 @@ def _of_hosts(prospect: Prospect) -> Iterator[str]:
     yield msg("the stack will run on {names}", names=names)
     if prospect.hosts.joining:
         joining = ", ".join(prospect.hosts.joining)
-        yield msg("hosts that are not in a Swarm yet and will join one: {joining}", joining=joining)
+        yield msg("hosts that will join the Swarm: {joining}", joining=joining)
     if (address := topology.spec.floating_address) is not None:
         yield msg(
-            "keep the old hosts switched off: one that comes back also has {address}, and its database "
-            "accepts writes",
+            "keep the old hosts switched off: an old host that comes back also has {address}, and its "
+            "database accepts writes",
             address=address,
         )
 
@@ -222,7 +222,7 @@ def _blockers(
             remedy = f"apt-get install {packages[0]}" if packages else gone.remedy
             yield (
                 msg("{kind} can't be restored: {homeless}", kind=row.kind, homeless=gone.reason),
-                msg("{remedy}; or --without {kind}", remedy=remedy, kind=kind.name),
+                msg("{remedy}; or add --without {kind}", remedy=remedy, kind=kind.name),
             )
     raw = sum(part.raw_bytes for part in copied.backup.read().parts)
     free = room(draft.file.parent).free_bytes

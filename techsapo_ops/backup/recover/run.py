@@ -92,15 +92,15 @@ class Recovery:
                         wanted=wanted or msg("not given"),
                     ),
                     msg(
-                        "continue with the same command as before, or remove what the recovery has made so "
-                        "far: `techsapo recover --abandon`"
+                        "continue with the same command as before, or run `techsapo recover --abandon`, "
+                        "which removes what the recovery has made so far"
                     ),
                 )
         if placed and before != now:
             raise OpsError(
                 msg(
-                    "a recovery is under way, and its spec is already in place: --set, "
-                    "--engine, -e, --without and --revoke-all-keys can't change now"
+                    "a recovery is under way, and its spec is already in place: --set, --engine, -e, "
+                    "--without and --revoke-all-keys can no longer change"
                 ),
                 msg(
                     "continue with the same command and change the spec afterwards, or run "
@@ -244,8 +244,8 @@ class Recovery:
             self.doors.install_schedule(Path(self._facts.spec), self._facts.environment)
         except OpsError as error:
             hint = error.hint or "techsapo cron install"
-            return [(msg("the schedule of the jobs: {message}", message=error.message), hint)]
-        self.say(msg("the schedule of the jobs is in the crontab"))
+            return [(msg("the jobs are not scheduled: {message}", message=error.message), hint)]
+        self.say(msg("the jobs are scheduled in the crontab"))
         return []
 
     @property

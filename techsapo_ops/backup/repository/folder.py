@@ -121,7 +121,7 @@ class Repository:
         if not known:
             raise OpsError(
                 msg("there is no backup in {path}", path=self.path),
-                msg("`techsapo backup` makes one"),
+                msg("`techsapo backup` makes a backup"),
                 exit_code=1 if word == "latest" else 2,
             )
         if word == "latest":
@@ -129,7 +129,7 @@ class Repository:
             if not whole:
                 raise OpsError(
                     msg("every backup in {path} is damaged", path=self.path),
-                    msg("`techsapo backup` makes a new one"),
+                    msg("`techsapo backup` makes a new backup"),
                 )
             # What a restore put aside is not what anyone wants back or verified, but by its id.
             return next((b for b in reversed(whole) if b.read().tag != SAFETY_TAG), whole[-1])

@@ -117,7 +117,9 @@ class Keyring:
             return Origin(State.AUTHENTICATED)
         return Origin(
             State.TAMPERED,
-            msg("the MAC of its manifest is wrong: this is not the manifest that key {id} signed", id=key.id),
+            msg(
+                "the manifest does not match its MAC: key {id} did not authenticate this manifest", id=key.id
+            ),
         )
 
     def _every(self) -> Iterator[_Key]:
@@ -154,13 +156,13 @@ def _read_key(path: Path) -> _Key:
             if facts.st_uid not in {0, os.geteuid()} or stat.S_IMODE(facts.st_mode) & 0o022:
                 raise OpsError(
                     msg("{path} belongs to another user, or others can write to it", path=path),
-                    msg("check its content, then run `chmod 600 {path}`", path=path),
+                    msg("check the file's content, then run `chmod 600 {path}`", path=path),
                 )
             value = bytes.fromhex(json.loads(file.read(_LONGEST_KEY))["key"])
     except OSError as error:
         raise OpsError(
             msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror),
-            msg("run it as the user who made the backups"),
+            msg("run the command as the user who made the backups"),
         ) from None
     except (KeyError, TypeError, ValueError, RecursionError):
         value = b""

@@ -147,7 +147,7 @@ def choose(snapshots: Sequence[AwaySnapshot], at: datetime | None, project: str)
     if not whole:
         raise OpsError(
             msg("every copy has only part of the data: all were made by `backup --only` or by a restore"),
-            msg("`restic restore` fetches what there is (docs/backup.md)"),
+            msg("`restic restore` fetches the files that are there (docs/backup.md)"),
         )
     return whole[-1]
 
@@ -291,7 +291,7 @@ def _require_plain(tree: Tree, described: Description, *, moved: bool) -> None:
         if not tree.holds(item.content, folder=item.folder):
             raise OpsError(
                 msg(
-                    "the copy has no {kind} {content}, or a link in its place",
+                    "the copy lacks the {kind} {content}, or has a link in its place",
                     kind=kind,
                     content=item.content,
                 ),

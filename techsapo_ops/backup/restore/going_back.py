@@ -222,12 +222,10 @@ def go_back(stack: Stack, safety: Backup | None, left: Replaced, say: Say, progr
                 require_same(stack, part)
         follow(stack, left.kinds)
     except OpsError as error:
-        note = msg("the data from before is in backup {id}; ", id=safety.id) if safety is not None else ""
+        note = msg("the previous data is in backup {id}; ", id=safety.id) if safety is not None else ""
         raise OpsError(
             msg("undoing the restore failed: {message}", message=error.message),
-            msg(
-                "{kept}`techsapo restore` tries to undo it again, and {instead}", kept=note, instead=_INSTEAD
-            ),
+            msg("{kept}`techsapo restore` tries the undo again, and {instead}", kept=note, instead=_INSTEAD),
         ) from None
     note_whole(stack)
     try:

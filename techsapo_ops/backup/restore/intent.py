@@ -144,7 +144,7 @@ def _any_moment(only: Sequence[str]) -> tuple[str, ...]:
     """The one kind that `--to` is for. Raises OpsError where `only` names another."""
     able = tuple(registry.histories())
     if not able:
-        raise OpsError(msg("--to: nothing that is backed up keeps a history"), exit_code=2)
+        raise OpsError(msg("--to: no data in the backups keeps a history"), exit_code=2)
     wanted = tuple(only) or able[:1]
     if len(wanted) != 1 or wanted[0] not in able:
         raise OpsError(
@@ -169,7 +169,7 @@ def _before(repository: Repository, name: str, until: datetime) -> Backup:
     if not fit:
         when = f"{until.astimezone():%Y-%m-%d %H:%M:%S}"
         raise OpsError(
-            msg("no backup from before {when} records a position in {title}", when=when, title=history.title),
+            msg("no backup made before {when} records a position in {title}", when=when, title=history.title),
             msg("`techsapo backup list` lists the backups"),
         )
     return fit[-1]

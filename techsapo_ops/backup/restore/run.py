@@ -154,7 +154,7 @@ def perform_instead(
     there = tuple(part.kind for part in intent.parts)
     if lacking := [kind for kind in left.kinds if kind not in there]:
         raise OpsError(
-            msg("{kinds} would stay half restored", kinds=", ".join(lacking)),
+            msg("{kinds} would be left half restored", kinds=", ".join(lacking)),
             msg("restore a backup that includes all of this, without --only: `techsapo backup list`"),
         )
     apps = tuple(dict.fromkeys((*left.apps, *intent.apps)))

@@ -22,7 +22,7 @@ _NOTES = {
     "confidence_below_threshold": msg("confidence is below the threshold"),
     "fewer_providers_than_the_tier_asks_for": msg("fewer providers were asked than this tier requires"),
     "cost_is_a_worst_case": msg("the exact cost is not known, so the cost shown is an upper bound"),
-    "split": msg("two answers differ, and no third one decides between them"),
+    "split": msg("two answers differ, and no third answer decides between them"),
     "not_compared": msg(
         "grades are missing, so the answers could not be compared: whether they agree is unknown"
     ),

@@ -171,9 +171,9 @@ def reset_budget(
 ) -> None:
     """Set the amount spent today or this month to zero, for the stack and for each key.
 
-    Use this, for example, when the audit log was lost and the day's budget therefore counts as spent. The app
-    notices the reset within seconds, and the record of administration shows who did it. Later spending counts
-    as usual.
+    Use this, for example, when the audit log was lost and the day's budget therefore counts as spent. The
+    app notices the reset within seconds, and the record of administration shows who reset the budget. Later
+    spending counts as usual.
 
     Examples:
 
@@ -195,7 +195,11 @@ def forget(
     ] = "",
     user: Annotated[
         str,
-        typer.Option("--user", help="All that this user asked, and said of answers.", show_default=False),
+        typer.Option(
+            "--user",
+            help="Everything that this user asked, and this user's labels of answers.",
+            show_default=False,
+        ),
     ] = "",
     *,
     place: SpecPlace,
@@ -203,10 +207,11 @@ def forget(
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Remove what is stored about a question, or about a user, because somebody asks for it.
+    """Remove what is stored about a question or a user, for example at the user's request.
 
-    Prompt, answer, names, labels, and what confidence learns from are removed from the audit log. The costs
-    stay. It can't be undone. Backups, and MariaDB's binary logs, keep it until they expire.
+    The prompt, the answer, names, labels and the figures that confidence learns from are removed from the
+    audit log. The costs stay. The removal can't be undone. Backups and MariaDB's binary logs keep the
+    removed data until they expire.
 
     Examples:
 
@@ -236,8 +241,8 @@ def forget(
     )
     out.warn(
         msg(
-            "backups made so far keep it until they are pruned, and a restore brings it back; the cache "
-            "keeps the answer for `wallbounce.cache_ttl`"
+            "existing backups keep the removed data until they are pruned, and a restore brings the data "
+            "back; the cache keeps the answer for `wallbounce.cache_ttl`"
         )
     )
 

@@ -64,9 +64,9 @@ def ask(
     """Ask the running orchestrator a question, or about a log.
 
     Prints the answer, then the scores, the dissent, and the time and cost of each provider. The API key is
-    read from TECHSAPO_API_KEY. The whole question is treated as your own words. Pass a log with --log, not in
-    the question: the log is analysed as material, even if it contains instructions to a model. Only the end
-    of a long log is sent.
+    read from TECHSAPO_API_KEY. The whole question is treated as your own words. Pass a log with --log, not
+    in the question: with --log, instructions inside the log are text to analyse, not orders to a model. Only
+    the end of a long log is sent.
 
     Examples:
 

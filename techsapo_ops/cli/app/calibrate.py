@@ -48,18 +48,20 @@ class _Known:
 
 def calibrate(
     apply: Annotated[
-        bool, typer.Option("--apply", help="Put it into use, as `techsapo up app` does.")
+        bool, typer.Option("--apply", help="Put the proposed weights into use, as `techsapo up app` does.")
     ] = False,
     *,
     place: SpecPlace,
     yes: YesOption = False,
     out: QuietOutput,
 ) -> None:
-    """Propose new weights of the confidence from stored labels, and compare them with the current ones.
+    """Propose new weights for the confidence, learnt from stored labels, and compare them with the current
+    weights.
 
-    The comparison uses only labels that neither has seen. With fewer than ten new labels, or if the proposal
-    does worse on them, the exit code is 1. Nothing is written without --apply. With it, the app is restarted
-    with the new weights; `techsapo rollback` brings the earlier ones back, with their file.
+    The comparison uses only labels from which neither set of weights was learnt. The exit code is 1 if there
+    are fewer than ten new labels, or if the proposed weights do worse. Without --apply, nothing is written.
+    With --apply, the app restarts with the new weights; `techsapo rollback` restores the earlier weights and
+    their file.
 
     Examples:
 
@@ -146,9 +148,9 @@ def _show(out: Output, proposal: Proposal, current: Calibration) -> None:
         [(msg("Brier score, held out"), f"{proposal.proposed:.3f}", f"{proposal.current:.3f}")],
     )
     if not current.labels:
-        out.data(msg("current: the provisional weights, which no label supports"))
+        out.data(msg("current: the provisional weights, which are not based on labels"))
     if made.labels <= FEW:
-        out.data(msg("with so few labels nothing can be called 0.9 or surer"))
+        out.data(msg("with so few labels, the weights can't support a confidence of 0.9 or more"))
 
 
 def estimate_text(estimate: Estimate) -> str:

@@ -55,18 +55,24 @@ def evaluate(
         Path, typer.Argument(metavar="FOLDER", help="Folder of YAML files with cases.", show_default=False)
     ],
     budget: Annotated[
-        float, typer.Option("--budget", min=0.01, help="USD that the run may cost, with its rubrics.")
+        float, typer.Option("--budget", min=0.01, help="Budget of the run in USD, rubrics included.")
     ] = 5.0,
     save: Annotated[
         Path | None,
-        typer.Option("--save", metavar="FILE", help="Store the answers here; the same FILE resumes a run."),
+        typer.Option(
+            "--save", metavar="FILE", help="Store the answers in FILE; a run with the same FILE resumes."
+        ),
     ] = None,
     other: Annotated[
         Path | None, typer.Option("--compare", metavar="FILE", help="Saved answers to compare with.")
     ] = None,
     baseline: Annotated[
         Path | None,
-        typer.Option("--baseline", metavar="FILE", help="An earlier --json; exit code 1 if this is worse."),
+        typer.Option(
+            "--baseline",
+            metavar="FILE",
+            help="Output of an earlier run with --json; the exit code is 1 if this run is worse.",
+        ),
     ] = None,
     tier: Annotated[
         TierName | None,
@@ -78,11 +84,12 @@ def evaluate(
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Ask the running orchestrator labelled questions, and say how many answers are right.
+    """Ask the running orchestrator questions whose right answers are known, and show how many are answered
+    right.
 
     Each case says what the answer must and must not say, and which commands decide it. A case with a rubric
-    is also judged by the panel, which does not learn who wrote the answer. The run stops before the next
-    question if one as expensive as the most expensive so far would not fit into --budget. With --save, the
+    is also judged by the panel, which does not learn who wrote the answer. The run stops before a question
+    if the rest of --budget is less than the cost of the most expensive question so far. With --save, the
     same command resumes an interrupted run and does not pay again for stored answers.
 
     Examples:
@@ -195,7 +202,7 @@ class _Run:
         self.lost += known
         unknown = most * self._lost.count(None)
         if unknown:
-            told = msg("{id}: what it cost is not known; {usd} USD of the budget are set aside for it",
+            told = msg("{id}: the cost is not known; {usd} USD of the budget are set aside",
                        id=case.id, usd=f"{unknown:.4f}")  # fmt: skip
             self._out.warn(told)
         return Lost(lost=digest, known_usd=known, aside_usd=unknown)
@@ -216,7 +223,7 @@ class _Run:
             )
         except (KeyError, TypeError, ValidationError):
             self._lost.append(None)
-            raise OpsError(msg("the answer does not have the form of this version")) from None
+            raise OpsError(msg("the answer's format does not match this version of techsapo")) from None
         if not case.rubric or not graded(case, attempt).right or attempt.outcome == "refused":
             return attempt
         rubric, cost = self._rubric(case, attempt, uuid5(run, f"{digest} rubric"))

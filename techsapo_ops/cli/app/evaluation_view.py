@@ -55,9 +55,9 @@ def document(
 def show_scores(out: Output, made: dict[str, Any], answers: Sequence[Graded]) -> None:
     """Print the figures: all of them, then by tier, provider and pair, then what was wrong."""
     why = {
-        "budget": msg("the next one might not fit into the budget"),
+        "budget": msg("the next case might not fit into the budget"),
         "interrupted": msg("interrupted"),
-        "failed": msg("the others were not answered"),
+        "failed": msg("the remaining cases were not answered"),
         "unsaved": msg("an answer could not be stored"),
     }.get(made["ended"], "")
     asked = msg("{asked} of {cases} cases answered, {usd} USD", asked=made["asked"], cases=made["cases"],
@@ -68,13 +68,16 @@ def show_scores(out: Output, made: dict[str, Any], answers: Sequence[Graded]) ->
     if made["cached"]:
         out.warn(
             msg(
-                "{count} answers came from the cache at no cost: cost and seconds are too low",
+                "{count} answers came from the cache at no cost: the cost and the seconds shown are too low",
                 count=made["cached"],
             )
         )
     if made["rubrics_unread"]:
         out.warn(
-            msg("{count} rubrics were not judged: there the rules alone count", count=made["rubrics_unread"])
+            msg(
+                "{count} rubrics were not judged: these cases are scored by their rules alone",
+                count=made["rubrics_unread"],
+            )
         )
     rows: list[tuple[str, Score]] = [("all", made["overall"]), *made["tiers"].items()]
     out.table(
@@ -109,7 +112,8 @@ def show_comparison(out: Output, made: Comparison) -> None:
     """Print this run beside the other, and what so many cases can show."""
     out.data(
         msg(
-            "{cases} cases in both runs; right in this one only: {this}, in the other only: {other}; p = {p}",
+            "{cases} cases in both runs; right only in this run: {this}, only in the other run: {other}; p "
+            "= {p}",
             cases=made.cases,
             this=made.only_this_right,
             other=made.only_other_right,
@@ -129,7 +133,8 @@ def show_comparison(out: Output, made: Comparison) -> None:
     else:
         out.data(
             msg(
-                "with so many cases, a difference in accuracy under {points} points would mostly not show",
+                "with this number of cases, a difference in accuracy below {points} points would usually "
+                "not show",
                 points=f"{100 * smallest:.0f}",
             )
         )

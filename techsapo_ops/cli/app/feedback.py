@@ -31,13 +31,15 @@ def feedback(
     label: Annotated[
         SaidName,
         typer.Argument(
-            help="Whether it was right. unused: nobody acted on it; unknown: you can't tell.",
+            help="Whether the answer was right. unused: nobody acted on the answer; unknown: you can't tell.",
             show_default=False,
         ),
     ],
     solved: Annotated[
         bool | None,
-        typer.Option("--solved/--not-solved", help="Whether it solved the problem.", show_default="not said"),
+        typer.Option(
+            "--solved/--not-solved", help="Whether the answer solved the problem.", show_default="not said"
+        ),
     ] = None,
     url: UrlOption = None,
     ca_file: CaFileOption = None,
@@ -47,9 +49,9 @@ def feedback(
 ) -> None:
     """Say whether an answer was right, so that confidence can learn from it.
 
-    The API key, with the scope `label`, is read from TECHSAPO_API_KEY, and its name is stored with the label.
-    If you change your mind, say it again: everything is stored, and your last label counts. `right` and
-    `--solved` are two questions: a right answer may solve nothing.
+    The API key, with the scope `label`, is read from TECHSAPO_API_KEY, and its name is stored with the
+    label. If you change your mind, run the command again: every label is stored, and your last label counts.
+    `right` and `--solved` answer different questions: a right answer may solve nothing.
 
     Examples:
 

@@ -217,8 +217,8 @@ def rotate(
     """Replace a key with a new one of the same name, plan, scopes and limits, and show the new key once.
 
     Both keys work until the overlap is over; then the old key ends. A rotation never extends the life of the
-    old key. A key that an earlier rotation replaced ends together with the old key at the latest. The old
-    key's spending does not count towards the new key's own limits.
+    old key. If the old key itself replaced a key that still works, that key ends with the old key at the
+    latest. The old key's spending does not count towards the new key's own limits.
 
     Examples:
 

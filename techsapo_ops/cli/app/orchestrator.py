@@ -147,7 +147,7 @@ LanguageOption = Annotated[
     typer.Option(
         "--language",
         help="Language of the answer.",
-        show_default="the one that the question asks for, else the stack's",
+        show_default="the language that the question asks for, else the stack's",
     ),
 ]
 TierOption = Annotated[TierName, typer.Option("--tier", help="A higher tier asks more models.")]

@@ -183,7 +183,7 @@ def notes(providers: Sequence[ListedProvider], today: date) -> Iterator[str]:
     for source, names in prices.items():
         by = "the spec" if source == "spec" else source
         yield msg("price of {names}: from {source}", names=", ".join(names), source=by)
-    yield msg("a provider's `max_output_tokens` sets its longest answer")
+    yield msg("a provider's `max_output_tokens` limits the length of its answers")
 
 
 def provider_json(listed: ListedProvider, record: TrackRecord | None = None) -> dict[str, Any]:

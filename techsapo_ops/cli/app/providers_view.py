@@ -20,7 +20,7 @@ def announcement(tests: ProviderTests) -> str:
     """Which providers get a question now, and what it costs at most."""
     asked = [candidate for candidate in tests.candidates if candidate.asked]
     if not asked:
-        return msg("no provider is asked: each could cost more than --at-most allows")
+        return msg("no provider is asked: a call to any of them could cost more than --at-most allows")
     whom = msg("{count} providers", count=len(asked)) if len(asked) > 1 else msg("{count} provider", count=1)
     dearest = max(candidate.worst for candidate in asked)
     each = msg("{usd} each, ", usd=usd(dearest)) if len(asked) > 1 else ""

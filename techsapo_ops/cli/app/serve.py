@@ -87,8 +87,8 @@ def serve(
 ) -> None:
     """Run the orchestrator API in the foreground; on SIGTERM, it completes the open requests and ends.
 
-    Logs are JSON on stdout. Without Redis, answers are cached in the process; without MySQL, the audit log is
-    in SQLite. `GET /api/v1/health` shows which of them are in use.
+    Logs are JSON on stdout. Without Redis, answers are cached in the process; without MySQL, the audit log
+    is in SQLite. `GET /api/v1/health` shows which stores are in use.
 
     Examples:
 
@@ -197,7 +197,8 @@ def _auth(spec: Spec, project: Project, host: str | None, *, published: bool) ->
     if spec.app.auth.required is False:
         raise OpsError(
             msg(
-                "app.auth.required: false with --host {host}: others could spend the providers' budget",
+                "app.auth.required is false, and --host {host} accepts other clients: they could spend the "
+                "providers' budget",
                 host=host,
             ),
             msg("remove app.auth.required from the spec, and make a key with `techsapo keys create NAME`"),

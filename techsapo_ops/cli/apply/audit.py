@@ -19,7 +19,7 @@ from techsapo_ops.messages import msg
 
 app = CommandGroup(
     no_args_is_help=True,
-    help="Show what was done to the stack, and check the record of it, e.g. `techsapo audit show`.",
+    help="Show what was done to the stack, and check that record, e.g. `techsapo audit show`.",
 )
 
 

@@ -224,8 +224,8 @@ def rollback(
 ) -> None:
     """Go back to an earlier apply: its files and services, not its data.
 
-    A rollback needs neither the spec nor the templates of that time, and is recorded as a new apply. After an
-    interrupted apply, it goes back to the last good apply. Fix the spec before the next `up`.
+    A rollback needs neither the spec nor the templates of that time, and is recorded as a new apply. After
+    an interrupted apply, a rollback goes back to the last good apply. Fix the spec before the next `up`.
 
     Examples:
 

@@ -36,9 +36,9 @@ def on(
     """Answer with 503 until `techsapo maintenance off`: users get a page, and programs get a problem
     document.
 
-    The app, the jobs and monitoring keep running; /ping, /health and /metrics are answered. Maintenance lasts
-    through `up`, `restart` and a reboot. Alerts about what users notice are silenced until the time in
-    --until, or for 24 h if --until is not given.
+    The app, the jobs and monitoring keep running; /ping, /health and /metrics are answered. Maintenance
+    lasts through `up`, `restart` and a reboot. Alerts on symptoms that users see are silenced until the time
+    in --until, or for 24 h if --until is not given.
 
     Examples:
 

@@ -89,7 +89,7 @@ def stop(
     if done.needing:
         out.say(
             msg(
-                "services that depend on what was stopped keep running: {needing}",
+                "still running, although they depend on a stopped service: {needing}",
                 needing=", ".join(done.needing),
             )
         )

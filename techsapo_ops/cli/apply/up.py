@@ -84,12 +84,12 @@ def up(
 
     Touches only what has changed. On a terminal, changes to a running stack are shown first and must be
     confirmed. Without -e the stack keeps its environment; another environment must be confirmed, or needs
-    --yes. Afterwards the running services are asked what they have loaded; if anything fails, the stack goes
-    back to the last good apply. Before everything else, an interrupted restore is undone.
+    --yes. Afterwards `up` asks the running services what they have loaded; if anything fails, the stack goes
+    back to the last good apply. An interrupted restore is undone first.
 
-    If earlier data is gone, nothing is done, and the latest backup of that data is named; --empty starts
-    without the data. With --plan, no confirmation is asked for, because you have read the plan. If anything
-    that the plan depends on has changed, nothing is done, and what has changed is shown.
+    If earlier data is gone, `up` does nothing and names the latest backup of that data; --empty starts
+    without the data. With --plan, `up` asks for no confirmation, because you have read the plan. If anything
+    that the plan depends on has changed, `up` does nothing and shows what has changed.
 
     The exit code is 0 only when every service that was started is ready and runs the new configuration; with
     --dry-run, it is as for `techsapo plan`.
@@ -220,7 +220,7 @@ def by_plan(file: Path, place: SpecChoice, engine: EngineName | None, services: 
     ):
         if given is not None and given != planned:
             raise OpsError(
-                msg("{what}: the plan in {file} has another value", what=what, file=file),
+                msg("{what}: the value differs from the plan in {file}", what=what, file=file),
                 msg("leave out {what}: the plan already contains it", what=what),
                 exit_code=2,
             )

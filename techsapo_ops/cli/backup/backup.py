@@ -309,11 +309,10 @@ def accept(
 
 @app.command(name="unlock-test")
 def unlock_test(*, place: SpecPlace, wait: WaitOption = 0.0, out: QuietOutput) -> None:
-    """Ask for the off-site repository's password, as people keep it away from this host, and try to open the
-    repository with it.
+    """Ask for the password of the off-site repository, and try to open the repository with that password.
 
-    Fetch the password from the place named on the recovery card: no file and no variable is read. An alert
-    fires if nobody has done this test for 90 days.
+    Fetch the password from the place named on the recovery card; the command reads no file and no variable.
+    An alert fires if nobody has done this test for 90 days.
 
     Examples:
 

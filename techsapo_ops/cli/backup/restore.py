@@ -80,8 +80,8 @@ def restore(
 
     Shows what will be replaced and asks for confirmation. The present data is backed up first, and restored
     if anything fails. {kinds by name} are restored only if --only names them; for the configuration, every
-    file is listed. A time without a zone is in this host's zone; changes made in that very second are not
-    included.
+    file is listed. A time without a zone is in this host's time zone. Changes made in the given
+    second itself are not included.
 
     Examples:
 

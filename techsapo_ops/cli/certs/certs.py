@@ -91,7 +91,7 @@ def issue(
 ) -> None:
     """Get the missing certificates, and put them into use.
 
-    Does the same as `techsapo certs renew`: whatever each certificate needs.
+    Does the same as `techsapo certs renew`: each certificate gets the action that is due.
 
     Examples:
 

@@ -105,7 +105,7 @@ def alert(
             metavar="SECONDS",
             min=10,
             max=3600,
-            help="Time allowed for the page to be acknowledged.",
+            help="Time allowed to acknowledge the page.",
         ),
     ] = 900.0,
     *,

@@ -19,11 +19,9 @@ def event(
         str, typer.Argument(help='What was done, in one line: "deployed shop v12".', show_default=False)
     ],
     service: Annotated[
-        str, typer.Option("--service", help="The service that it was done to.", show_default=False)
+        str, typer.Option("--service", help="The service of the event.", show_default=False)
     ] = "",
-    host: Annotated[
-        str, typer.Option("--host", help="The host that it was done on.", show_default=False)
-    ] = "",
+    host: Annotated[str, typer.Option("--host", help="The host of the event.", show_default=False)] = "",
     url: UrlOption = None,
     ca_file: CaFileOption = None,
     *,

@@ -88,7 +88,7 @@ def _at(time: str) -> datetime:
 def _line(handed: Handed) -> str:
     about = f"#{handed.number} {handed.title}"
     if handed.ended is None:
-        who = ", ".join(handed.acknowledged_by) or msg("nobody has it")
+        who = ", ".join(handed.acknowledged_by) or msg("not acknowledged")
         since = f"{_at(handed.began).astimezone():%Y-%m-%d %H:%M}"
         return msg("{about}, open since {since}: {who}", about=about, since=since, who=who)
     ended = f"{_at(handed.ended).astimezone():%Y-%m-%d %H:%M}"

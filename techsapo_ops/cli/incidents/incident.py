@@ -43,7 +43,7 @@ class Given:
         elif self.reason and self.strike is None:
             problem, example = msg("--reason needs --strike"), _STRIKE
         elif self.strike is not None and not self.reason.strip():
-            problem, example = msg("--strike needs --reason: later readers want to know why"), _STRIKE
+            problem, example = msg("--strike needs --reason, so that later readers know why"), _STRIKE
         elif self.resolve is not None and not self.resolve.strip():
             problem = msg("--resolve needs the cause")
         elif sum(chosen) > 1:

@@ -54,7 +54,7 @@ def why(
         typer.Option(
             "--since",
             metavar="AGE",
-            help="How long before the beginning to look; for a question: before now.",
+            help="How far back to look: from the beginning of the incident; for a question, from now.",
         ),
     ] = "30m",
     no_ask: Annotated[bool, typer.Option("--no-ask", help="Show the evidence, and ask no model.")] = False,
@@ -65,7 +65,9 @@ def why(
     export: Annotated[
         Path | None,
         typer.Option(
-            "--export", metavar="FOLDER", help="Write what was read into a new folder, as a bundle."
+            "--export",
+            metavar="FOLDER",
+            help="Write the evidence that was read into a new folder, as a bundle.",
         ),
     ] = None,
     bundle: Annotated[
@@ -77,24 +79,26 @@ def why(
         typer.Option(
             "--output",
             metavar="FILE",
-            help="Add what a check printed to an incident; - reads standard input.",
+            help="Add the output of a check to an incident; - reads standard input.",
         ),
     ] = None,
     check: Annotated[
         str,
         typer.Option(
-            "--check", metavar="NAME", help="Name of the check that printed it.", show_default=False
+            "--check", metavar="NAME", help="Name of the check that printed the output.", show_default=False
         ),
     ] = "",
     strike: Annotated[
         int | None,
         typer.Option(
-            "--strike", metavar="CAUSE", min=1, max=100, help="Strike out the cause of this number."
+            "--strike", metavar="CAUSE", min=1, max=100, help="Strike out the cause with this number."
         ),
     ] = None,
     reason: Annotated[
         str,
-        typer.Option("--reason", metavar="TEXT", help="Why it is not the cause.", show_default=False),
+        typer.Option(
+            "--reason", metavar="TEXT", help="Why the struck-out cause is wrong.", show_default=False
+        ),
     ] = "",
     resolve: Annotated[
         str | None, typer.Option("--resolve", metavar="CAUSE", help="End an incident with its cause.")
@@ -111,8 +115,8 @@ def why(
     services' logs, applies, jobs, this host, and your own services (`investigate.services`). What could not
     be read is listed. Looking changes nothing in the stack; asking the panel costs money.
 
-    To an incident you can add what a check printed, strike out a cause, or end it with the actual cause.
-    After the first two, its verdict is drawn anew from what the providers said.
+    You can add the output of a check to an incident, strike out a cause, or end the incident with the actual
+    cause. After new output or a strike-out, the verdict is drawn again from the providers' earlier replies.
 
     Examples:
 
@@ -240,7 +244,7 @@ def _of_app(
         return
     _show(say(), out, about)
     if incident["investigation"] == "due":
-        out.say(msg("no cause is left, so the providers are asked again; look again in a minute"))
+        out.say(msg("no cause is left, so the providers are asked again; run this command again in a minute"))
 
 
 def _show(verdict: dict[str, Any], out: Output, about: str = "") -> None:

@@ -36,7 +36,7 @@ def install(*, place: SpecPlace, out: QuietOutput) -> None:
         out.warn(msg("cron is not running on this host: start cron, or set `schedule.by: service`"))
     if nobody_starts_jobs(topology_for(project)):
         out.say(
-            msg("set `schedule.by: cron` and run `techsapo up`: then an alert fires when a job does not run")
+            msg("set `schedule.by: cron` and run `techsapo up`: an alert then fires if a job does not run")
         )
     elif schedule.by == "service":
         out.say(

@@ -28,9 +28,9 @@ def start_when_due(
     place: SpecPlace,
     rendered: Annotated[Path, typer.Option("--rendered", help="Where `techsapo up` wrote the schedule.")],
 ) -> None:
-    """Until SIGTERM, start each job of the last applied schedule when it is due.
+    """Start each job of the last applied schedule when the job is due, until SIGTERM.
 
-    The spec is not read: editing it must not stop the jobs.
+    The spec is not read, so an edit of the spec can't stop the jobs.
     """
     from techsapo_ops.adapters.build import build, note
 

@@ -26,7 +26,7 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
 
     Everything that would keep the app from starting is an error, too. Examples are a provider whose price is
     unknown, and a missing API key that environment production needs. Logs, Prometheus and Loki of
-    `investigate.services` are tried for a moment; what can't be read is a warning.
+    `investigate.services` are queried briefly; a source that can't be read is a warning.
 
     Examples:
 

@@ -52,9 +52,9 @@ def list_alerts(
     """List every alert and its state, firing alerts first.
 
     `pending` means that the condition holds, but not for long enough yet. `silenced` means that a silence
-    stops the notifications. `inhibited` means that another firing alert names the cause, or is a more serious
-    one about the same thing. `off` means that the alert is disabled in the spec, or that the stack does not
-    run the exporter of that service. The column SINCE shows when the alert began to fire; for a pending
+    stops the notifications. `inhibited` means that another firing alert names the cause, or reports the same
+    problem at a higher severity. `off` means that the alert is disabled in the spec, or that the stack does
+    not run the exporter of that service. The column SINCE shows when the alert began to fire; for a pending
     alert, when its condition began to hold.
 
     Examples:

@@ -108,7 +108,7 @@ def ack(
         typer.Option("--matcher", "-m", help="Only alerts with a matching label: name=value, !=, =~ or !~."),
     ] = None,
     duration: Annotated[
-        str, typer.Option("--for", help="How long the acknowledgement lasts at most, e.g. 2h.")
+        str, typer.Option("--for", help="Maximum duration of the acknowledgement, e.g. 2h.")
     ] = "8h",
     by: Annotated[
         str | None, typer.Option("--by", help="Who works on the alert.", show_default="you")
@@ -127,8 +127,9 @@ def ack(
 ) -> None:
     """Acknowledge a firing alert, so that the next receivers (`notifications.next`) are not notified.
 
-    The acknowledgement ends with the alert: if the alert fires again, acknowledge it again. The alert's own
-    messages are still repeated, and name the person who works on it. Works while the app is down.
+    The acknowledgement ends with the alert; if the alert fires again, acknowledge it again. Notifications of
+    the alert itself continue, and name the person who works on the alert. This command also works while the
+    app is down.
 
     Examples:
 
@@ -194,7 +195,10 @@ def _acknowledge(
         )
     if not stack.spec.notifications.next:
         out.say(
-            msg("This stack has no next receivers, so an acknowledgement only shows who works on the alert.")
+            msg(
+                "This stack has no `notifications.next`, so an acknowledgement only shows who works on "
+                "the alert."
+            )
         )
     own = [each.episode for each in made]
     if lost := [str(episode) for episode in wanted if episode not in own]:
@@ -221,7 +225,7 @@ def _undo(stack: Stack, server: Alertmanager, only: Sequence[Matcher], by: str |
         if not held:
             raise OpsError(
                 msg("{by} has acknowledged none of these alerts: {others}", by=by, others=others),
-                msg("to undo the acknowledgement, whoever made it, leave out --by"),
+                msg("without --by, the command undoes the acknowledgements of everybody"),
             )
     what = {"acknowledged": [str(each.episode) for each in held], "by": sorted({a.by for a in held})}
     with recorded(stack.layout, msg("alerts ack --undo"), what, out.warn):

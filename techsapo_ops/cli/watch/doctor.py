@@ -72,7 +72,7 @@ def doctor(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With --bundle: do not ask.")] = False,
     out: FullOutput,
 ) -> None:
-    """Check what this host lacks for the stack, and which ports are taken, and by whom.
+    """Check what this host lacks for the stack, which ports are taken, and by which process.
 
     The exit code is 0 when nothing needed is missing, else 1. Without a techsapo.yaml, the needs of the
     default stack are checked.
@@ -170,7 +170,7 @@ def _repair(diagnosis: Diagnosis, topology: Topology, out: Output) -> Repair:
     if done.installed.disabled:
         out.say(
             msg(
-                "no longer started at boot, because the stack runs its own: {disabled}",
+                "disabled at boot, because the stack runs its own instances: {disabled}",
                 disabled=", ".join(done.installed.disabled),
             )
         )

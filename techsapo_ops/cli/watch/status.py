@@ -48,7 +48,7 @@ def status(
         typer.Option(
             "--since",
             metavar="AGE|TIME",
-            help=f"Summarise the time since then, e.g. 7d; {LONGEST.days}d at most.",
+            help=f"Summarise the period since then, e.g. 7d; at most {LONGEST.days}d.",
         ),
     ] = None,
     out: JsonOutput,
@@ -58,10 +58,10 @@ def status(
     All parts are checked at once. A part that can't be read shows the reason in its line, and delays no other
     part.
 
-    With --since, the time since then is summarised, for who takes over: incidents that opened and ended, who
-    ended them and who has the open ones, alerts that paged, noisy alerts, the last trial restore, cost
-    compared with the period before, security updates, silences, and what expires soon. The
-    `report` job sends this summary, without incidents, every week; `techsapo jobs run report` sends it now.
+    With --since, the command prints a handover summary of the period: incidents that opened or ended, who
+    ended them and who works on the open ones, alerts that paged, noisy alerts, the last trial restore, cost
+    compared with the period before, security updates, silences, and what expires soon. The `report` job
+    sends this summary, without incidents, every week; `techsapo jobs run report` sends it now.
 
     Exit code, as for `health`: 0 healthy, 1 degraded, 2 down, 3 for a wrong spec or wrong usage.
 

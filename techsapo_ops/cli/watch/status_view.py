@@ -187,9 +187,9 @@ def _alert(each: Listed, now: datetime) -> str:
     if each.state == "pending":
         about = {"name": each.alert.name, "severity": each.alert.severity, "since": since}
         if not each.summary:
-            return msg("{name} ({severity}) pending{since}; it fires if the condition lasts", **about)
+            return msg("{name} ({severity}) pending{since}; fires if the condition lasts", **about)
         return msg(
-            "{name} ({severity}) pending{since}; it fires if the condition lasts: {summary}",
+            "{name} ({severity}) pending{since}; fires if the condition lasts: {summary}",
             summary=each.summary, **about,
         )  # fmt: skip
     return msg(

@@ -64,7 +64,7 @@ class ContainerAccess(ContainerStack, Access):
         done = self.docker.runner.run(look)
         if done.code not in {0, 1}:
             raise OpsError(
-                msg("cannot look into the data of {service}: {output}", service=service, output=done.output)
+                msg("cannot inspect the data of {service}: {output}", service=service, output=done.output)
             )
         return done.code == 0
 

@@ -112,7 +112,9 @@ class Prober:
         asker = next((known[a.name] for a in near if a.name in known and known[a.name].running), None)
         if asker is None:
             return ProbeResult(
-                True, msg("the process is running (there is no app to probe the service from)"), 0.0
+                True,
+                msg("the process is running (there is no app instance from which to probe the service)"),
+                0.0,
             )
         url = self.topology.address(service, Viewpoint.SERVICE).url(service.facts.probe.path)
         fetch = Command(("python", "-c", _FETCH, url, str(timeout)))

@@ -162,8 +162,8 @@ class SwarmAccess(SwarmStack, ContainerAccess):
         if (local := own or next(by_socket, None)) is None:
             raise OpsError(
                 msg(
-                    "a throwaway server needs Docker and the stack's images on the machine where this "
-                    "command runs"
+                    "a throwaway server needs Docker and the stack's images on the machine that runs this "
+                    "command"
                 ),
                 msg("run this command on one of the hosts: {names}", names=", ".join(self.fleet.members)),
             )

@@ -85,7 +85,7 @@ def _packed(state: Path) -> bytes:
                 raise OpsError(
                     msg("{state} holds more than {most} MB besides backups; one of the files is {path}",
                         state=state, most=_MOST >> 20, path=path),
-                    msg("move files that are not techsapo's out of that folder"),
+                    msg("move files that do not belong to techsapo out of that folder"),
                 )  # fmt: skip
     return buffer.getvalue()
 

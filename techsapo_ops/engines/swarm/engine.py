@@ -297,7 +297,7 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
         """Let another one take over from `service`, which is about to be stopped; and say where none can."""
         if why := self._hand_over(service):
             say(
-                msg("{service} is stopped without a hand-over, so its last writes may be lost: {why}",
+                msg("{service} is stopped without a handover, so its last writes may be lost: {why}",
                     service=service.name, why=why)
             )  # fmt: skip
 

@@ -74,7 +74,7 @@ class Lease:
         if self.lost:
             raise OpsError(
                 msg(
-                    "this command stops, because another command may be working on the stack by now: {why}",
+                    "this command stops, because another command may have started to change the stack: {why}",
                     why=self.lost,
                 ),
                 msg("`techsapo up` completes an interrupted apply, `techsapo rollback` undoes it"),
@@ -93,7 +93,7 @@ class Lease:
                 self.elsewhere()  # this one may be cut off, and the others have a quorum
                 continue  # where there is none for now, it lasts until LOST_SECONDS are over
             if acquired is None:
-                self.lost = msg("another command has taken over the work")
+                self.lost = msg("another command has taken over")
                 return False
             taken, new = acquired
             self.past.append(self.note)

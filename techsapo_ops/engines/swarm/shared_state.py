@@ -164,7 +164,10 @@ class SharedState:
         failed = {**self._fleet.unreachable, **copies.put(copy)}
         if 2 * (len(self._fleet.members) - len(failed)) <= len(self._fleet.members):
             raise OpsError(
-                msg("too few hosts accept the state directory ({reasons})", reasons=reasons_of(failed))
+                msg(
+                    "too few hosts accept a copy of the state directory ({reasons})",
+                    reasons=reasons_of(failed),
+                )
             )
 
     def _fetch(self, version: Version) -> bytes:
@@ -212,8 +215,8 @@ class SharedState:
 def _overtaken() -> OpsError:
     return OpsError(
         msg(
-            "another techsapo command has shared its state in the meantime; the state of this command is "
-            "only on this host"
+            "another techsapo command has updated the shared state in the meantime; the state of this "
+            "command is only on this host"
         ),
         msg("`techsapo plan` shows what differs now"),
     )

@@ -101,7 +101,7 @@ def open_log(path: Path) -> IO[bytes]:
     try:
         opened = Path(f"/proc/self/fd/{descriptor}").readlink()
         if opened != real or not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise PermissionError(0, msg("it is no regular file"))
+            raise PermissionError(0, msg("it is not a regular file"))
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)  # fdopen leaves it open where it fails, as for a folder

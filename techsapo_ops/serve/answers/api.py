@@ -46,7 +46,8 @@ _STREAM = (
 _Language = Annotated[
     Literal["en", "ja"] | None,
     Field(
-        description="Language of the answer. Default: the one that the question asks for, else the stack's."
+        description="Language of the answer. Default: the language that the question asks for, else that of "
+        "the stack."
     ),
 ]
 
@@ -61,8 +62,8 @@ class GenerateBody(BaseModel):
     task_type: Annotated[
         TaskType,
         Field(
-            description="How many providers answer, and how sure the answer must be. cascade: one answers, "
-            "another checks, and more are asked only where that is not enough."
+            description="How many providers answer, and how sure the answer must be. cascade: one provider "
+            "answers, another checks, and more are asked only if that is not enough."
         ),
     ] = "basic"
 
@@ -73,8 +74,8 @@ class AnalyzeLogsBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     user_command: Annotated[str, Field(description="The command that failed.")] = ""
-    error_output: Annotated[str, Field(description="What it printed, or the log.")] = ""
-    system_context: Annotated[str, Field(description="Host, versions, what was changed.")] = ""
+    error_output: Annotated[str, Field(description="The output of the command, or the log.")] = ""
+    system_context: Annotated[str, Field(description="Host, versions and recent changes.")] = ""
     language: _Language = None
     task_type: TaskType = "basic"
 

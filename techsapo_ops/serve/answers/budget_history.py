@@ -91,7 +91,7 @@ class BudgetHistory:
             try:
                 self._known = read_note(self.note)
             except OpsError as error:  # as it was known last
-                log.error("The note of budgets can't be read", file=str(self.note), error=error.message)
+                log.error("The record of budgets can't be read", file=str(self.note), error=error.message)
         return self._known
 
 

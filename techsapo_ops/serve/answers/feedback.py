@@ -106,7 +106,7 @@ def _reading(gate: Gate, store: LabelStore) -> APIRouter:
 
 
 def _unknown() -> Problem:
-    detail = msg("no answer to label has this id; a new one can be labelled after some seconds")
+    detail = msg("there is no answer with this id to label; a new answer can be labelled after a few seconds")
     return Problem(404, "not_found", detail)
 
 

@@ -168,7 +168,7 @@ class Account:
                     return False
                 except Unconfirmed:
                     self.short = True
-                    log.warning("No replica has the money for a further call")
+                    log.warning("No replica has confirmed the budget for a further call")
                     return False
         return True
 

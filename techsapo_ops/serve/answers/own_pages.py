@@ -63,7 +63,9 @@ class PageBody(Body):
     """A part of a file of the team's own, masked like a question."""
 
     file: str
-    heading: Annotated[str, Field(description="With the headings above it; empty where there is none.")]
+    heading: Annotated[
+        str, Field(description="The heading, after the headings above it; empty if there is none.")
+    ]
     text: str
 
 

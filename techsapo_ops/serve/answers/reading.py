@@ -38,11 +38,11 @@ class OfferBody(Body):
     providers: Annotated[
         list[AskedProviderBody],
         Field(
-            description="Providers that a question is sent to first at the moment; fewer than `wanted` "
+            description="Providers to which a question is currently sent first; fewer than `wanted` "
             "if not enough are available."
         ),
     ]
-    confidence: Annotated[float, Field(description="What an answer needs to be accepted.")]
+    confidence: Annotated[float, Field(description="Confidence that an answer needs to be accepted.")]
     consensus: float
     most_usd: Annotated[
         float,
@@ -97,7 +97,9 @@ def reading_routes(gate: Gate, offers: Offers, idempotency: Idempotency) -> APIR
         dependencies=[first(gate.known)],
     )
     async def tiers(
-        characters: Annotated[int, Query(ge=0, le=10_000_000, description="Of the question.")] = 0,
+        characters: Annotated[
+            int, Query(ge=0, le=10_000_000, description="Length of the question, in characters.")
+        ] = 0,
     ) -> Response:
         return json_response(offers.body(characters))
 

@@ -22,9 +22,11 @@ class TokensBody(Body):
 
     input: int
     output: int
-    cached: Annotated[int, Field(description="Part of the input that the vendor had in its cache.")] = 0
-    cache_written: Annotated[int, Field(description="Part of the input that it put there.")] = 0
-    thinking: Annotated[int, Field(description="Part of the output that is billed and not shown.")] = 0
+    cached: Annotated[int, Field(description="Part of the input that was read from the vendor's cache.")] = 0
+    cache_written: Annotated[
+        int, Field(description="Part of the input that was written to the vendor's cache.")
+    ] = 0
+    thinking: Annotated[int, Field(description="Part of the output that is billed but not shown.")] = 0
 
 
 class FailureBody(Body):
@@ -45,7 +47,8 @@ class ProviderBody(Body):
     agrees: Annotated[
         bool | None,
         Field(
-            description="Whether it agrees with the chosen answer; null if they were not compared. The "
+            description="Whether this answer agrees with the chosen answer; null if the two were not "
+            "compared. The "
             "chosen answer, which `answered_by` names, agrees with itself."
         ),
     ] = None
@@ -54,7 +57,10 @@ class ProviderBody(Body):
     cost_usd: float
     tokens: Annotated[
         TokensBody | None,
-        Field(description="Tokens of its answer only; its other calls count in the answer's `tokens`."),
+        Field(
+            description="Tokens of this provider's answer only; its other calls count in `tokens` of the "
+            "whole answer."
+        ),
     ] = None
     error: FailureBody | None = None
 
@@ -78,13 +84,16 @@ class EvidenceBody(Body):
     ]
     uncapped: Annotated[float, Field(description="The confidence before the caps.")]
     complete: Annotated[
-        bool, Field(description="Whether no grade is missing. Nothing is learnt from answers with false.")
+        bool, Field(description="Whether all grades are there. If not, nothing is learnt from the answer.")
     ] = True
     low: Annotated[
         float | None,
         Field(description="Lower end of the confidence's 95 % interval; null for a sole answer."),
     ] = None
-    high: Annotated[float | None, Field(description="Upper end of the same interval.")] = None
+    high: Annotated[
+        float | None,
+        Field(description="Upper end of the confidence's 95 % interval; null for a sole answer."),
+    ] = None
     labels: Annotated[int, Field(description="How many labels support the confidence.")] = 0
 
 
@@ -185,7 +194,9 @@ class SourceBody(Body):
     """A part of the team's own pages (`knowledge` in the spec) that the providers were given."""
 
     file: str
-    heading: Annotated[str, Field(description="With the headings above it; empty where there is none.")]
+    heading: Annotated[
+        str, Field(description="The heading, after the headings above it; empty if there is none.")
+    ]
     cited: Annotated[bool, Field(description="Whether `answer` names the file.")]
 
 
@@ -193,8 +204,8 @@ class NextCheckBody(Body):
     """A command from the built-in list of checks. It only reads; no word of it comes from a model."""
 
     command: str
-    tells: Annotated[str, Field(description="What it shows, in the answer's language.")]
-    reads: Annotated[str, Field(description="What which output means.")]
+    tells: Annotated[str, Field(description="What the check shows, in the answer's language.")]
+    reads: Annotated[str, Field(description="How to read the output.")]
 
 
 class AnswerBody(Body):
@@ -205,13 +216,15 @@ class AnswerBody(Body):
     language: Literal["en", "ja"]
     answer: str
     answered_by: str
-    root_cause: Annotated[str, Field(description="In the chosen provider's words; empty where it gave none.")]
+    root_cause: Annotated[
+        str, Field(description="The cause in the chosen provider's words; empty if the provider gave none.")
+    ]
     commands: list[str]
     tier: Annotated[
         TaskType,
         Field(
-            description="The tier that the analysis ended in: task_type, or one above it; "
-            "premium or critical where a cascade needed a panel."
+            description="The tier in which the analysis ended: task_type, or a higher tier; "
+            "premium or critical if a cascade needed a panel."
         ),
     ]
     outcome: Annotated[
@@ -223,9 +236,9 @@ class AnswerBody(Body):
     consensus: Annotated[
         float | None,
         Field(
-            description="How far the answers agree: over all compared pairs, the mean share of claims "
-            "that two answers entail of each other; at least .5 for two that agree, at most .5 for two "
-            "that differ. null if nothing was compared."
+            description="How far the answers agree: the mean, over all compared pairs, of the share of "
+            "claims that each answer entails of the other. A pair that agrees has at least .5, a pair that "
+            "differs at most .5. null if nothing was compared."
         ),
     ]
     thresholds: ThresholdsBody
@@ -237,7 +250,9 @@ class AnswerBody(Body):
     evidence: EvidenceBody
     panel: Annotated[
         PanelRecord | None,
-        Field(description="What the verdict leaves behind to learn from; the audit log stores the same."),
+        Field(
+            description="Figures of the verdict from which confidence learns; the audit log stores them, too."
+        ),
     ] = None
     checks: Annotated[
         list[NextCheckBody],
@@ -290,7 +305,7 @@ class TriageBody(Body):
     """The cause that a log shows, and what to do."""
 
     request_id: str
-    problem_category: Annotated[str, Field(description="By fixed rules; unknown where none matches.")]
+    problem_category: Annotated[str, Field(description="Set by fixed rules; unknown if no rule matches.")]
     severity: Literal["critical", "high", "medium", "low"]
     root_cause: str
     solution_steps: Annotated[

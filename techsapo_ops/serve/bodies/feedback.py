@@ -17,23 +17,28 @@ class FeedbackBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    request_id: Annotated[RequestId, Field(description="The answer's.")]
+    request_id: Annotated[RequestId, Field(description="The answer's request id.")]
     label: Annotated[
         Said,
-        Field(description="unused: nobody acted on it; unknown: it can't be told whether it is right."),
+        Field(
+            description="unused: nobody acted on the answer; unknown: nobody can tell whether it is right."
+        ),
     ]
     solved: Annotated[
         bool | None,
-        Field(description="Whether it solved the problem; null: not said. A right answer may solve nothing."),
+        Field(
+            description="Whether the answer solved the problem; null: not said. A right answer may solve "
+            "nothing."
+        ),
     ] = None
-    via: Annotated[Via, Field(description="Where it was said.")] = "api"
+    via: Annotated[Via, Field(description="How the label was given.")] = "api"
 
 
 class LabelBody(Body):
     """A label as it is stored."""
 
     request_id: str
-    who: Annotated[str, Field(description="The API key's name or who signed in; empty for nobody known.")]
+    who: Annotated[str, Field(description="The API key's name, or the user who signed in; empty if unknown.")]
     label: Said
     solved: bool | None
     at: str
@@ -56,10 +61,14 @@ class ModelRecordBody(Body):
     """What became of one model's answers."""
 
     model: str
-    compared: Annotated[int, Field(description="Analyses in which it was compared with another's answer.")]
-    dissented: Annotated[int, Field(description="Of these, how often it differed from the chosen answer.")]
-    judged: Annotated[int, Field(description="Its answers that labels say something of.")]
-    right: Annotated[float, Field(description="How many of these were right; partly right counts .5.")]
+    compared: Annotated[
+        int, Field(description="Analyses in which this model's answer was compared with another.")
+    ]
+    dissented: Annotated[int, Field(description="How many of these answers differed from the chosen answer.")]
+    judged: Annotated[int, Field(description="Number of this model's labelled answers.")]
+    right: Annotated[
+        float, Field(description="How many labelled answers were right; partly right counts .5.")
+    ]
 
 
 class RecordsBody(Body):
@@ -69,15 +78,18 @@ class RecordsBody(Body):
     counted_since: Annotated[
         str | None,
         Field(
-            description="Only the newest 2,000 requests count: older ones than this are left out. null: none."
+            description="Only the newest 2,000 requests count, those since this time. null: all requests "
+            "count."
         ),
     ]
-    simulated: Annotated[bool, Field(description="Whether there are answers of simulated models alone.")]
+    simulated: Annotated[bool, Field(description="Whether all answers come from simulated models.")]
     models: list[ModelRecordBody]
     judged: int
     right: float
     sure: Annotated[int, Field(description="Labelled answers that were shown with a confidence >= .9.")]
     sure_right: float
     declined: Annotated[int, Field(description="Labelled answers that were not accepted.")]
-    declined_right: Annotated[float, Field(description="How many of these were right after all.")]
+    declined_right: Annotated[
+        float, Field(description="How many answers that were not accepted were right after all.")
+    ]
     usd_per_right: Annotated[float | None, Field(description="null while no labelled answer was right.")]

@@ -17,7 +17,7 @@ class AliveBody(Body):
     status: Literal["ok", "down"]
     instance: str
     version: str
-    build: Annotated[str, Field(description="What this process runs: version and digests.")]
+    build: Annotated[str, Field(description="Version and digests of the code that this process runs.")]
     detail: str | None = None
 
 
@@ -69,7 +69,8 @@ class ProviderHealthBody(Body):
     ] = None
     what_to_do: str | None = None
     next_try_seconds: Annotated[
-        int | None, Field(description="Seconds until it is asked again; 0: the next question tries it again.")
+        int | None,
+        Field(description="Seconds until the provider is asked again; 0: the next question asks it."),
     ] = None
 
 

@@ -19,7 +19,10 @@ class PostedAlert(BaseModel):
     starts: Annotated[AwareDatetime | None, Field(alias="startsAt", description="Default: now.")] = None
     ends: Annotated[
         AwareDatetime | None,
-        Field(alias="endsAt", description="When it ended. One in the future, or none: it fires."),
+        Field(
+            alias="endsAt",
+            description="When the alert ended. If absent or in the future, the alert is firing.",
+        ),
     ] = None
     source: Annotated[str, Field(alias="generatorURL")] = ""
 
@@ -76,7 +79,7 @@ class AcceptedAlertsBody(Body):
     alerts: int
     ignored: int
     left_out: int
-    incidents: Annotated[list[int], Field(description="Those that the alerts opened or changed.")]
+    incidents: Annotated[list[int], Field(description="Incidents that the alerts opened or changed.")]
 
 
 class EventBody(BaseModel):
@@ -86,7 +89,7 @@ class EventBody(BaseModel):
     text: Annotated[str, Field(min_length=1, max_length=500)]
     service: Annotated[str, Field(max_length=64)] = ""
     host: Annotated[str, Field(max_length=64)] = ""
-    time: Annotated[AwareDatetime | None, Field(description="When it was done. Default: now.")] = None
+    time: Annotated[AwareDatetime | None, Field(description="When the event happened. Default: now.")] = None
 
 
 class StoredEventBody(Body):
@@ -109,7 +112,7 @@ class StrikeBody(BaseModel):
     """A cause that it was not, and why. The verdict is drawn anew without it."""
 
     model_config = ConfigDict(extra="forbid")
-    cause: Annotated[int, Field(ge=1, le=100, description="Its place among the verdict's causes, from 1.")]
+    cause: Annotated[int, Field(ge=1, le=100, description="Number of the cause in the verdict, from 1.")]
     reason: Annotated[str, Field(min_length=1, max_length=500)]
 
 
@@ -118,7 +121,7 @@ class CheckBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     check: Annotated[
-        str, Field(max_length=64, description="Its name, as the verdict has it; else empty.")
+        str, Field(max_length=64, description="Name of the check in the verdict; else empty.")
     ] = ""
     output: Annotated[str, Field(min_length=1, max_length=16_000)]
 
@@ -127,12 +130,12 @@ class IncidentBody(Body):
     number: int
     title: str
     began: str
-    ended: Annotated[str | None, Field(description="null while it is open.")]
-    pages: Annotated[bool, Field(description="Whether an alert of it wakes people.")]
+    ended: Annotated[str | None, Field(description="null while the incident is open.")]
+    pages: Annotated[bool, Field(description="Whether an alert of the incident wakes people.")]
     about: Annotated[list[str], Field(description="Services and hosts: `service:shop`, `host:db1`.")]
-    alerts: Annotated[int, Field(description="How many joined it.")]
+    alerts: Annotated[int, Field(description="Number of alerts in the incident.")]
     firing: int
-    cause: Annotated[str | None, Field(description="As a person named it.")]
+    cause: Annotated[str | None, Field(description="The cause that a person named.")]
     investigation: Literal["", "due", "running", "done"]
     acknowledged_by: list[str]
 
@@ -158,7 +161,7 @@ class EntryBody(Body):
 
 
 class WholeIncidentBody(IncidentBody):
-    members: Annotated[list[IncidentAlertBody], Field(description="Its alerts.")]
+    members: Annotated[list[IncidentAlertBody], Field(description="Alerts of the incident.")]
     timeline: list[EntryBody]
 
 
@@ -172,16 +175,23 @@ class AskedBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
     about: Annotated[str, Field(max_length=2000)] = ""
     since: Annotated[
-        float, Field(ge=60, le=7 * 86_400, description="Seconds before its beginning that are looked at.")
+        float,
+        Field(ge=60, le=7 * 86_400, description="How far back to look, in seconds before the beginning."),
     ] = 1800
     ask: Annotated[
-        bool, Field(description="Whether the panel is asked where there is no verdict; else: the evidence.")
+        bool,
+        Field(
+            description="Whether to ask the panel if there is no verdict; otherwise, only evidence is "
+            "returned."
+        ),
     ] = True
     leaving: Annotated[
-        bool, Field(description="Whether the evidence is only what may be sent to providers (`may_leave`).")
+        bool,
+        Field(description="Whether to return only evidence that may be sent to providers (`may_leave`)."),
     ] = False
     material: Annotated[
-        dict[str, Any] | None, Field(description="As in a bundle. Default: what this instance can read.")
+        dict[str, Any] | None,
+        Field(description="Evidence as in a bundle. Default: what this instance can read."),
     ] = None
 
 

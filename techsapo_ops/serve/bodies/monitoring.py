@@ -19,7 +19,7 @@ class PanelBody(Body):
     title: Words
     description: Words
     kind: str
-    width: Annotated[int, Field(description="Of 24.")]
+    width: Annotated[int, Field(description="Width of the panel; the whole row has 24.")]
     unit: Annotated[str, Field(description="A unit id of Grafana.")]
     min: Number | None
     max: Number | None
@@ -28,7 +28,7 @@ class PanelBody(Body):
     warning: Number | None
     critical: Number | None
     alerts: list[str]
-    origin: Annotated[Origin, Field(description="What produces its figures.")]
+    origin: Annotated[Origin, Field(description="The source of the figures.")]
 
 
 class RowBody(Body):
@@ -64,7 +64,7 @@ class ApplyBody(Body):
     """An apply of the stack: its number in `techsapo changes list`, and how it went."""
 
     number: int
-    time: Annotated[Number, Field(description="When it ended, in Unix seconds.")]
+    time: Annotated[Number, Field(description="When the apply ended, in Unix seconds.")]
     user: str
     command: str
     result: str
@@ -74,7 +74,7 @@ class EventMarkBody(Body):
     """Something that somebody did, as `techsapo event` notes it."""
 
     text: str
-    time: Annotated[Number, Field(description="When it was done, in Unix seconds.")]
+    time: Annotated[Number, Field(description="When the event happened, in Unix seconds.")]
     service: str
     host: str
     by: str
@@ -93,7 +93,7 @@ class FiguresBody(Body):
     times: list[Number]
     panels: list[PanelFiguresBody]
     applies: list[ApplyBody]
-    events: Annotated[list[EventMarkBody], Field(description="Empty also where they can't be read.")]
+    events: Annotated[list[EventMarkBody], Field(description="Empty also if events can't be read.")]
 
 
 class RecentBody(Body):
@@ -110,7 +110,7 @@ class AcknowledgedBody(Body):
 
     by: str
     at: str
-    until: Annotated[str, Field(description="When it ends, unless the alert ends earlier.")]
+    until: Annotated[str, Field(description="When the acknowledgement ends, unless the alert ends earlier.")]
     comment: str
 
 
@@ -124,7 +124,7 @@ class AlertBody(Body):
     ]
     since: str
     until: Annotated[str | None, Field(description="When the silence of a silenced alert ends.")]
-    summary: Annotated[str, Field(description="In the stack's language, as in notifications.")]
+    summary: Annotated[str, Field(description="The summary in the stack's language, as in notifications.")]
     description: str
     summaries: Annotated[
         dict[str, str], Field(description="The summary by language; your own alerts have none here.")
@@ -132,7 +132,7 @@ class AlertBody(Body):
     runbook: str
     acknowledged: Annotated[
         AcknowledgedBody | None,
-        Field(description="null if nobody has acknowledged it, or if that is unknown."),
+        Field(description="null if nobody has acknowledged the alert, or if that is unknown."),
     ]
 
 
@@ -164,9 +164,7 @@ class MonthBody(Body):
     """Costs since the first of the month."""
 
     total_usd: Number
-    simulated_usd: Annotated[
-        Number, Field(description="The part that simulated providers pretended to charge; nobody paid it.")
-    ]
+    simulated_usd: Annotated[Number, Field(description="The simulated part of the costs, which nobody paid.")]
     simulated_counts: Annotated[bool, Field(description="Whether the budget counts simulated costs, too.")]
     requests: int
     cached: int
@@ -217,11 +215,11 @@ class ServiceBody(Body):
     """A service of the stack as Prometheus sees it; `up` is null while its exporter is down."""
 
     name: str
-    kind: Annotated[str, Field(description="Its scrape job, or the kind of server.")]
+    kind: Annotated[str, Field(description="The server's scrape job, or its kind.")]
     up: bool | None
-    version: Annotated[str, Field(description="Of the app; empty for others.")]
+    version: Annotated[str, Field(description="Version of the app; empty for other servers.")]
     lacks: Annotated[
-        list[str], Field(description="What an instance of the app can't use now, such as `audit`.")
+        list[str], Field(description="Stores that an instance of the app can't use now, such as `audit`.")
     ]
 
 
@@ -280,7 +278,9 @@ class StatusBody(Body):
             "them. critical-at-once, page-at-once: only the next receivers are notified, later."
         ),
     ]
-    front: Annotated[FrontBody | None, Field(description="null on a single host, and if no host has it.")]
+    front: Annotated[
+        FrontBody | None, Field(description="null on a single host, and if no host has the address.")
+    ]
     services: list[ServiceBody] | None
     disks: list[DiskBody] | None
     certificates: list[CertificateBody] | None

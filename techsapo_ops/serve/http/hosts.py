@@ -146,7 +146,7 @@ class HostNames:
             )
         if asked in self:
             return None
-        log.warning("A client asked for a name that the spec does not list", host=asked.host, refused=REFUSED)
+        log.warning("A client used a host name that the spec does not list", host=asked.host, refused=REFUSED)
         detail = msg(
             "{host} is not a name of this service; add it to {setting} in techsapo.yaml",
             host=asked.host,

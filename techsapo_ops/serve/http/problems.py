@@ -226,8 +226,8 @@ def require_text(name: str, value: str) -> None:
 def unconfirmed() -> Problem:
     """That nothing was asked: what may be spent, or was begun, could be forgotten by a failover now."""
     detail = msg(
-        "no provider was asked: at the moment, the shared store can't rule out that this question would be "
-        "paid twice; try again"
+        "no provider was asked, because the shared store can't currently rule out paying twice for this "
+        "question; try again"
     )
     return Problem(503, "unconfirmed", detail, retry_after=2.0)
 

@@ -50,7 +50,7 @@ def lines_of(pack: Pack, drawn: Drawn) -> tuple[str, ...]:
         lines.append(msg("Next check: {command}", command=shlex.join(verdict.checks[0].argv)))
     for other in verdict.dissent[:1]:
         who = ", ".join(other.providers)
-        lines.append(msg("{who} thinks otherwise: {cause}", who=who, cause=other.cause))
+        lines.append(msg("{who} names another cause: {cause}", who=who, cause=other.cause))
     return tuple(lines)
 
 
@@ -67,7 +67,7 @@ def _sentence(drawn: Drawn) -> str:
         case "cause":
             return msg("the cause is probably: {cause}", cause=cause)
         case "guess":
-            return msg("only a guess, as only the time fits: {cause}", cause=cause)
+            return msg("only a guess, because only the timing fits: {cause}", cause=cause)
         case "false_alarm":
             return msg("probably a false alarm: {cause}", cause=cause)
         case "evidence_only":

@@ -124,7 +124,7 @@ async def _settled(purse: Purse) -> None:
     try:
         await purse.close()
     except Exception:  # what was reserved ends by itself, at its worst case
-        log.exception("The purse of an investigation could not be settled")
+        log.exception("The budget of an investigation could not be settled")
 
 
 async def _by(

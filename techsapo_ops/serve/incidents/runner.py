@@ -152,7 +152,7 @@ class Runner:
                         raise Lost
             work.result()
         except Lost:
-            log.warning("Another instance goes on with an investigation", incident=number)
+            log.warning("Another instance has taken over an investigation", incident=number)
         except Away as error:
             log.error("An investigation waits for the database", incident=number, error=str(error))
         except Exception:

@@ -76,7 +76,7 @@ class Standing:
         return (
             msg("next try in {next_try:.0f} s", next_try=self.next_try)
             if self.next_try
-            else msg("the next question tries it again")
+            else msg("the next question tries the provider again")
         )
 
 

@@ -28,7 +28,10 @@ AT_ONCE = 2
 
 class QueriedBody(Body):
     labels: dict[str, str]
-    values: Annotated[list[float | None], Field(description="At each of `times`; null: none, or no number.")]
+    values: Annotated[
+        list[float | None],
+        Field(description="One value for each of `times`; null: no value, or not a number."),
+    ]
 
 
 class QueryBody(Body):

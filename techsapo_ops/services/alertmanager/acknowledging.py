@@ -249,5 +249,5 @@ def _refuse(taken: Sequence[Acknowledgement]) -> None:
                 episode=held.episode,
                 moment_text=moment_text(held.at),
             ),
-            msg("to acknowledge it in their place, add --take-over"),
+            msg("to take over the acknowledgement, add --take-over"),
         )

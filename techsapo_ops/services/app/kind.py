@@ -115,7 +115,7 @@ class App(Kind):
 
         yield StoredSecret(
             APP_KEY,
-            msg("nothing: this key seals stored answers and digests prompts"),
+            msg("nothing: this key seals stored answers, and makes the digests of prompts"),
             ("app",),
             file=topology.layout.app_key,
         )

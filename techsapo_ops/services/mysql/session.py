@@ -183,7 +183,8 @@ def failure(client: Running) -> OpsError:
                 said=said,
             ),
             msg(
-                "check what the dump contains: the tables of the audit database alone need no further rights"
+                "check the contents of the dump: a dump of only the audit database's tables needs no "
+                "further rights"
             ),
         )
     if "Access denied" in said or "ERROR 1045" in said:

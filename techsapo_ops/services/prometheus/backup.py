@@ -163,8 +163,8 @@ class PrometheusBackup(BackupKind):
         if not stack.spec.backup.prometheus:
             raise OpsError(
                 msg(
-                    "backup.prometheus is off, so the current data of Prometheus can't be set aside "
-                    "first\nnothing was touched"
+                    "backup.prometheus is off, so the current data of Prometheus can't be backed up first\n"
+                    "nothing was touched"
                 ),
                 msg("turn backup.prometheus on, run `techsapo up`, then restore"),
             )

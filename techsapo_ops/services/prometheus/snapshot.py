@@ -153,7 +153,7 @@ def _refused(error: ApiError) -> OpsError:
         )
     full = "no space left" in error.message
     hint = (
-        msg("the disk of Prometheus is full: a snapshot needs room for what is in memory")
+        msg("the disk of Prometheus is full: a snapshot needs room for the samples in memory")
         if full
         else msg("`techsapo logs prometheus` may show why")
     )

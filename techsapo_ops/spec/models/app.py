@@ -50,8 +50,8 @@ class Limits(Section):
     request_timeout: PositiveDuration = "120s"
     """Maximum duration of an analysis."""
     client_connections: Annotated[int, Field(ge=1), NotASwitch] = 512
-    """Maximum number of simultaneous requests from one address, and of its metrics streams; nginx answers
-    further ones with 429.
+    """Maximum number of simultaneous requests from one address; the same maximum applies separately to its
+    metrics streams. nginx answers further requests with 429.
     """
 
 
@@ -150,7 +150,7 @@ class Cascade(Section):
     """When a checked answer is given without a panel."""
 
     confidence: Ratio = 0.8
-    """Lowest confidence at which the answer is accepted. Below it the panel of `premium` is asked."""
+    """Lowest confidence at which the answer is accepted; below it, the panel of `premium` is asked."""
 
 
 class Tiers(Section):

@@ -59,16 +59,16 @@ class InvestigatedService(Section):
     match: Annotated[dict[str, Text], Field(min_length=1)]
     """Labels, such as {job: shop}, that alerts and series of this service carry."""
     prometheus: Url | None = None
-    """Prometheus that has its series; default: the stack's own."""
+    """Prometheus that has the service's series; default: the stack's own."""
     logs: tuple[Log, ...] = ()
-    """Where its logs are read."""
+    """Where the service's logs are read."""
     owner: Text | None = None
     """Person or team to call."""
     runbook: Text | None = None
-    """File or URL of its runbook."""
+    """File or URL of the service's runbook."""
     may_leave: Literal["nothing", "patterns", "samples"] = "patterns"
-    """What of its logs may be sent to providers: nothing, patterns without their variable parts, or also one
-    masked sample line of each pattern.
+    """What may be sent to providers from the service's logs: nothing, patterns without their variable parts,
+    or also one masked sample line of each pattern.
     """
 
 
@@ -82,7 +82,7 @@ class SlackMessage(Section):
 
 
 class Investigate(Section):
-    """Investigations of alerts. Without this section, none starts by itself."""
+    """Investigations of alerts. Without this section, no investigation starts by itself."""
 
     start: Literal["page", "all"] = "page"
     """Alerts that start an investigation by themselves: those that wake people (page), or all."""
@@ -91,16 +91,16 @@ class Investigate(Section):
     deadline: PositiveDuration = "3m"
     """Maximum duration of an investigation."""
     budget_share: Ratio = 0.2
-    """Share of the day's budget that investigations may spend. Questions have the rest to themselves; when
-    the share is spent, investigations show evidence only.
+    """Share of the day's budget that investigations may spend; the rest is reserved for questions. When the
+    share is spent, investigations show evidence only.
     """
     services: tuple[InvestigatedService, ...] = ()
     """Services of the team that techsapo does not run."""
     slack: SlackMessage | None = None
     """Slack bot whose first message is updated with the verdict."""
     webhook: Secret | None = None
-    """Without `slack`: URL of an incoming webhook, such as that of Slack or Mattermost, which gets the first
-    message and the verdict as `{"text": …}`.
+    """URL of an incoming webhook, such as that of Slack or Mattermost, used if there is no `slack`. The
+    webhook gets the first message and the verdict as `{"text": …}`.
     """
 
 

@@ -110,7 +110,7 @@ class AlertSettings(Section):
     threshold: Number | None = None
     """Threshold of the alert; default: from the catalogue."""
     minimum: Annotated[Number | None, Field(ge=0)] = None
-    """Smallest count at which the alert fires, if it counts something; default: from the catalogue."""
+    """Smallest count at which the alert fires, if the alert counts something; default: from the catalogue."""
     for_: Annotated[Duration | None, Field(alias="for")] = None
     """How long the condition must last before the alert fires; default: from the catalogue."""
     keep_firing_for: Duration | None = None

@@ -41,11 +41,11 @@ class _Provider(Section):
     simulated: ClassVar[bool] = False
     needs_key: ClassVar[bool] = False
     vendor: ClassVar[str | None] = None
-    """Vendor under which catalogue/models.yaml lists the models, written as the kind that calls this vendor
+    """Vendor that lists these models in catalogue/models.yaml, named as the kind that calls this vendor
     directly.
     """
     address: ClassVar[str | None] = None
-    """Address of that vendor's API, unless `base_url` gives another address."""
+    """Address of the vendor's API, unless `base_url` gives another address."""
 
     enabled: bool = True
     """If false, the provider stays in the spec but gets no calls."""

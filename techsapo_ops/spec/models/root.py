@@ -85,8 +85,8 @@ class Spec(Section):
     notifications: Notifications = Field(default_factory=Notifications.model_construct)
     """Receivers of alerts, by severity."""
     investigate: Investigate | None = None
-    """Investigation of alerts; `investigate: {}` uses the defaults. Without this section, none starts by
-    itself; `techsapo why` still works.
+    """Investigation of alerts; `investigate: {}` uses the defaults. Without this section, no investigation
+    starts by itself; `techsapo why` still works.
     """
     knowledge: Knowledge = ()
     """Text files with the team's own knowledge, or folders of them: runbooks/, wiki/*.md. Investigations and

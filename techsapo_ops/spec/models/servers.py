@@ -43,9 +43,9 @@ class Nginx(Section):
     certificate: Name | None = None
     """Certificate that nginx serves, by its name under `certificates`; default: the first one."""
     hsts: bool | None = None
-    """Whether browsers use only HTTPS (HSTS): true tells them so for two years, false ends what they were
-    told before. Default: they are told for 30 days, if all names are public and the certificate is not from
-    the stack's own CA.
+    """Whether browsers may use only HTTPS (HSTS): true tells browsers so for two years; false cancels an
+    earlier setting. Default: browsers are told for 30 days, if all names are public and the certificate is
+    not from the stack's own CA.
     """
     client_rate: Annotated[int, Field(ge=1, le=1_000_000), NotASwitch] = 1000
     """Maximum number of requests per second from one address, with bursts of up to twice as many; further

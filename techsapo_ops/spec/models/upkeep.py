@@ -124,13 +124,13 @@ class Schedule(Section):
     Alertmanager.
     """
     evidence: Cron | None = "* * * * *"
-    """When the app is given the applies, logs and health of this stack, for investigations, and the team's
-    own files as they are then; needs `investigate` or `knowledge`. Default with several hosts: every 5
-    minutes.
+    """When the app gets the applies, logs and health of this stack for investigations, and the current files
+    of `knowledge`; needs `investigate` or `knowledge`. Default with several hosts: every 5 minutes.
     """
     feedback: Cron | None = None
-    """When people are asked about at most five answers, such as `0 9 * * 1-5`; the receivers of the weekly
-    report get the message. Needs `audit.prompt: masked` and `audit.answers: masked`. Default: never.
+    """When people are asked to label answers, at most five at a time, e.g. `0 9 * * 1-5`. The receivers of
+    the weekly report get the message. Needs `audit.prompt: masked` and `audit.answers: masked`. Default:
+    never.
     """
     timeouts: dict[JobName, PositiveDuration] = {}
     """Time limit for one try of a job, by job name. A try that takes longer is ended, with all its processes.
@@ -171,6 +171,6 @@ class Logs(Section):
     """Compress rotated files."""
     syslog: SyslogServer | None = None
     """Syslog server (HOST:PORT) to which the host's rsyslog sends the log lines (docs/traces-and-logs.md).
-    They go over tcp, and up to 256 MB of unsent lines wait on disk. With udp://HOST:PORT, lost lines are not
-    sent again.
+    The lines go over TCP, and up to 256 MB of unsent lines wait on disk. With udp://HOST:PORT, lost lines
+    are not sent again.
     """

@@ -105,7 +105,7 @@ _ADVICE = {
     Cause.QUOTA: Advice(
         FailureKind.RATE_LIMITED,
         msg("a daily quota is used up"),
-        msg("wait until the vendor's day ends, or raise the quota in its console"),
+        msg("wait until the vendor's day ends, or raise the quota in the vendor's console"),
     ),
     Cause.RATE: Advice(
         FailureKind.RATE_LIMITED,

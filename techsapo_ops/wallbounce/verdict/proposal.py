@@ -66,7 +66,7 @@ def propose(
     if len(new) < FEWEST_NEW:
         raise OpsError(
             msg(
-                "{new} labels are new since the current calibration; it takes {fewest}",
+                "only {new} labels are new since the current calibration; {fewest} are needed",
                 new=len(new),
                 fewest=FEWEST_NEW,
             ),

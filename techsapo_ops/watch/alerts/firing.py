@@ -111,7 +111,8 @@ def _held(alertmanager: Alertmanager) -> tuple[Sequence[Held], str]:
         return (), msg("Alertmanager does not answer: nobody is notified ({message})", message=error.message)
     except ApiError as error:
         return (), msg(
-            "Alertmanager answers with an error: maybe nobody is notified ({message})", message=error.message
+            "Alertmanager answers with an error, so notifications may not be sent ({message})",
+            message=error.message,
         )
 
 

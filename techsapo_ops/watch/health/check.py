@@ -46,7 +46,9 @@ def with_one_of_each(parts: Sequence[HealthPart]) -> list[HealthPart]:
         if len(having) > 1:
             wrong |= {name: _also(each for each in having if each != name) for name in having}
         elif not having and all(part.sole is False for part in alike):
-            wrong |= {part.name: msg("and none of the others has the leading role") for part in alike}
+            wrong |= {
+                part.name: msg("no other service of this kind has the leading role, either") for part in alike
+            }
     return [
         replace(part, status=PartStatus.DEGRADED, detail=joined("; ", (part.detail, wrong[part.name])))
         if part.name in wrong and part.status is PartStatus.HEALTHY
@@ -56,7 +58,9 @@ def with_one_of_each(parts: Sequence[HealthPart]) -> list[HealthPart]:
 
 
 def _also(others: Iterable[str]) -> str:
-    return msg("{others} has the leading role, too, but only one may have it", others=", ".join(others))
+    return msg(
+        "{others} also has the leading role, but only one service may have it", others=", ".join(others)
+    )
 
 
 def jobs_part(topology: Topology, now: datetime) -> tuple[HealthPart, ...]:

@@ -80,7 +80,7 @@ def test_an_open_api_is_not_put_beyond_loopback_on_the_command_line(tmp_path: Pa
     (tmp_path / "techsapo.yaml").write_text("project: techsapo\napp: {auth: {required: false}}\n")
     done = techsapo(tmp_path, "serve", "--host", "0.0.0.0", "--port", str(free_port()))
     assert done.returncode == 1
-    assert "others could spend the providers' budget" in done.stderr
+    assert "they could spend the providers' budget" in done.stderr
 
 
 def test_production_does_not_start_without_a_key(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ DAMAGES = {
     "missing file": (lambda d: next(d.glob("config-*")).unlink(), "is missing"),
     "manifest edited": (
         lambda d: (d / MANIFEST).write_text((d / MANIFEST).read_text().replace(str(ROWS), "1")),
-        "the MAC of its manifest is wrong",
+        "the manifest does not match its MAC",
     ),
     "manifest no longer JSON": (lambda d: (d / MANIFEST).write_text("{"), "is damaged"),
 }

@@ -220,7 +220,7 @@ def test_a_prometheus_that_is_down_or_without_its_admin_api_is_said(lab: Project
     try:
         assert "backup.prometheus is off" in lab.run("backup", "--only", "prometheus", code=1).stderr
         said = lab.run("restore", known[0], "--only", "prometheus", "--yes", code=1).stderr
-        assert "can't be set aside first" in said
+        assert "can't be backed up first" in said
         lab.run("up")
         lab.write(backup={"prometheus": True})
         said = lab.run("backup", "--only", "prometheus", code=1).stderr

@@ -67,7 +67,7 @@ def test_a_backup_is_copied_encrypted_with_the_secrets_and_comes_back(tmp_path: 
         said = made.run("backup", "--only", "config").stderr
         newest = repository_of(stack).checks(repository_of(stack).backups()[-1])["offsite"]["snapshot"]
         assert f"copied off-site as restic snapshot {newest}\n" in said
-        assert "have a MAC from a key that is missing on this host" in said
+        assert "were authenticated with a key that is missing on this host" in said
         refused = made.run("restore", backup.id, "--only", "config", "--yes", code=1).stderr
         assert "its MAC was made with another key" in refused
         assert f"`techsapo backup accept {backup.id}`" in refused

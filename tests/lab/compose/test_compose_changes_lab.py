@@ -158,7 +158,7 @@ def test_up_starts_what_docker_kill_has_ended_and_not_what_was_stopped_nor_for_w
     stack: Project,
 ) -> None:
     said = stack.run("stop", "redis").stderr
-    assert "what was stopped keep running: " in said
+    assert "still running, although they depend on a stopped service: " in said
     before = container_ids(PROJECT)
     docker("kill", *(container for name, container in before.items() if name != "redis"))
     assert {s["state"] for s in json.loads(stack.run("ps", "--json").stdout)["services"]} == {"stopped"}

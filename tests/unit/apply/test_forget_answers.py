@@ -72,7 +72,7 @@ def test_a_request_loses_its_texts_names_and_labels_and_keeps_its_costs(place: l
     done = forget(place, "r1", "--yes")
     assert done.exit_code == 0, done.output
     assert "questions 1, labels 2" in done.output
-    assert "backups made so far" in " ".join(done.output.split())
+    assert "existing backups keep" in " ".join(done.output.split())
     assert read(place, LEFT) == [("r2",), ("r3",)]
     assert read(place, GONE) == [("r1",)]
     assert read(place, "SELECT DISTINCT request_id FROM answer_labels") == [("r2",)]

@@ -155,7 +155,7 @@ def test_a_host_that_goes_on_serving_users_is_said(tmp_path: Path, silencer: Sil
     turn_on(where, "", None, "hanako", warned.append)
     turn_off(where, warned.append)
     turn_off(where, warned.append)
-    ours = "this change did not reach: c (timed out)"
+    ours = "this change did not reach c (timed out)"
     assert [words for words in warned if words.startswith(ours)] == warned[-3:]
 
 

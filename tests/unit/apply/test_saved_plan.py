@@ -233,7 +233,7 @@ def test_what_is_left_out_beside_a_plan_is_the_plans_and_what_says_otherwise_a_w
         (None, None, ("app",)), (None, None, ("redis", "app")),
     ]  # fmt: skip
     for environment, engine, services in others:
-        with pytest.raises(OpsError, match="has another value") as caught:
+        with pytest.raises(OpsError, match="differs from the plan") as caught:
             wanted(environment, engine, *services)
         assert caught.value.exit_code == 2
 

@@ -87,7 +87,7 @@ def test_certificates_are_made_once_and_taken_over_from_files(tmp_path: Path) ->
     files = {"source": "files", "certificate_file": "my.pem", "private_key_file": "my.key"}
     given = spec(certificates={"given": files})
     where = topology(given, tmp_path)
-    assert "not been taken over yet" in ensure_certificates(where)
+    assert "not been imported yet" in ensure_certificates(where)
     assert ensure_certificates(where) == ""
     assert (where.layout.certs / "given" / "privkey.pem").stat().st_mode & 0o777 == 0o600
     (tmp_path / "my.pem").unlink()

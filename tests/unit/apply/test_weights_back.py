@@ -33,7 +33,7 @@ def project(tmp_path: Path, file: Path) -> MemoryProject:
 def test_the_file_goes_back_and_the_next_up_keeps_to_it(project: MemoryProject, file: Path) -> None:
     project.rollback()
     assert file.read_text() == FIRST
-    assert any("has the weights of that apply again" in word for word in project.said.words)
+    assert any("to the weights of that apply" in word for word in project.said.words)
     assert not project.up().changed
 
 
@@ -46,7 +46,7 @@ def test_before_the_first_weights_the_spec_decides_and_the_rollback_says_so(
     project.up(sections=WEIGHTS)
     project.rollback()
     assert file.read_text() == FIRST
-    assert any("as long as the spec names a file of them" in word for word in project.said.words)
+    assert any("If the spec still sets wallbounce.calibration" in word for word in project.said.words)
 
 
 def test_an_edit_that_was_never_applied_stays_and_is_named(project: MemoryProject, file: Path) -> None:

@@ -112,7 +112,7 @@ def link(folder: Path) -> None:
 
 
 CHANGED: dict[str, tuple[Callable[[Path], None], str, State]] = {
-    "edited": (edited, "the MAC of its manifest is wrong", State.TAMPERED),
+    "edited": (edited, "the manifest does not match its MAC", State.TAMPERED),
     "without its MAC": (without_mac, "it has no MAC", State.UNAUTHENTICATED),
     "with a MAC by another key": (of_another_key, "its MAC was made with another key", State.UNAUTHENTICATED),
     "with a MAC that is cut": (cut, "manifest.mac holds no MAC", State.TAMPERED),
@@ -152,7 +152,7 @@ def test_one_without_a_mac_is_accepted_by_hand_as_it_is(repository: Repository) 
     assert faults(repository.find(ID), repository.origin(repository.find(ID))) == []
     edited(later.folder)
     resummed(later.folder)
-    with repository.lock(), pytest.raises(OpsError, match="can't be accepted: the MAC"):
+    with repository.lock(), pytest.raises(OpsError, match="can't be accepted: the manifest does"):
         repository.accept(repository.find(ID))
 
 

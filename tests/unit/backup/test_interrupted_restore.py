@@ -173,7 +173,7 @@ def test_another_backup_that_lacks_what_was_replaced_is_refused(made: MemoryProj
     old = backup(made, "old")
     stack = made.stack()
     left = Replaced("", ("letters", "redis"), ("app",))
-    with pytest.raises(OpsError, match="redis would stay half restored"):
+    with pytest.raises(OpsError, match="redis would be left half restored"):
         restore.perform_instead(stack, intend(stack, old), left)
     assert states(made)["app"] == "running"
 

@@ -72,7 +72,7 @@ def test_hosts_that_have_a_stack_of_that_name_are_left_alone(tmp_path: Path) -> 
     assert swarm.take(member, "techsapo.state", "techsapo.state.000000007", {"number": 7})
     ((what, remedy),) = look_at_hosts(stack, fleet(hosts, stack)).blockers
     assert "already have the state of a stack named techsapo" in what
-    assert "run `techsapo status` there" in remedy
+    assert "run `techsapo status` in the folder" in remedy
     with pytest.raises(OpsError, match="already have the state"):
         join(stack, fleet(hosts, stack), lambda _: None, lambda _: None)
 

@@ -295,7 +295,7 @@ def test_a_path_of_the_copy_that_is_none_is_refused_before_it_is_read(tmp_path: 
     elif form == "another kind":
         taken.mkdir()
     told_again(copy, kept(f"/{taken.relative_to(copy.root)}", What.SECRET, named="secrets/taken"))
-    with pytest.raises(OpsError, match=r"the copy has no file /srv/.*, or a link in its place"):
+    with pytest.raises(OpsError, match=r"the copy lacks the file /srv/.*, or has a link in its place"):
         open_copy(copy.root, snapshot(0), None)
 
 
@@ -303,7 +303,7 @@ def test_a_backup_that_a_link_leads_to_stays_where_it_is(copy: Copied, tmp_path:
     host = tmp_path / "host"
     shutil.move(copy.backup.folder.parent, host)
     copy.backup.folder.parent.symlink_to(host)
-    with pytest.raises(OpsError, match=r"has no folder .*, or a link in its place"):
+    with pytest.raises(OpsError, match=r"lacks the folder .*, or has a link in its place"):
         open_copy(copy.root, snapshot(0), None)
     assert (host / copy.backup.id / "manifest.json").is_file()
 

@@ -70,7 +70,7 @@ def test_a_command_without_one_has_the_environment_that_was_applied_last_and_wen
 
 def test_it_says_so_where_a_person_reads_it(folder: Path) -> None:
     applied(folder, "staging")
-    line = "environment: staging, as applied last (-e none turns it off)\n"
+    line = "environment: staging, from the last apply (-e none turns it off)\n"
     assert line in techsapo(folder, "validate").stderr
     for words in (("validate", "-q"), ("validate", "--json"), ("validate", "-e", "staging")):
         assert "environment" not in techsapo(folder, *words).stderr

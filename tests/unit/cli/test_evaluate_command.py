@@ -73,8 +73,8 @@ def test_a_question_of_which_nobody_knows_what_it_cost_takes_as_much_as_the_dear
     answered = (200, json.dumps({**RIGHT, "cost_usd": 0.004}).encode())
     replies(orchestrator, answered, PAGE, PAGE)
     said = ask(str(folder), "--url", orchestrator.url, "--budget", "0.01", command="eval")
-    assert "case-1: what it cost is not known; 0.0040 USD of the budget are set aside for it" in said.err
-    assert "1 of 3 cases answered, 0.0040 USD (the next one might not fit into the budget)" in said.out
+    assert "case-1: the cost is not known; 0.0040 USD of the budget are set aside" in said.err
+    assert "1 of 3 cases answered, 0.0040 USD (the next case might not fit into the budget)" in said.out
 
 
 def test_a_resumed_run_counts_what_attempts_without_an_answer_cost_before(

@@ -57,7 +57,7 @@ def test_open_incidents_come_with_who_has_them_and_ended_ones_with_who_ended_the
     assert counts == "2 opened, 2 ended, 2 open now"
     assert [line.partition(" ")[0] for line in lines] == ["#5", "#2", "#4", "#3"]
     assert [line.rpartition(": ")[2] for line in lines] == [
-        "suzuki", "nobody has it", "a log filled it (kimura)", "nobody named a cause",
+        "suzuki", "not acknowledged", "a log filled it (kimura)", "nobody named a cause",
     ]  # fmt: skip
     assert "\x1b" not in "".join(lines)
     assert handover.to_json()["ended"][0]["by"] == "kimura"

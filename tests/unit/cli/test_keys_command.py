@@ -217,4 +217,4 @@ def test_a_host_that_still_takes_a_revoked_key_once_it_is_back_is_said(
     (tmp_path / "c-is-away").touch()
     revoked = CliRunner().invoke(app, ["keys", "revoke", "ci"])
     assert revoked.exit_code == 0
-    assert "this change did not reach: c (timed out)" in " ".join(revoked.stderr.split())
+    assert "this change did not reach c (timed out)" in " ".join(revoked.stderr.split())

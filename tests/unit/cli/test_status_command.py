@@ -169,7 +169,7 @@ def test_the_screen_says_who_has_what_and_what_is_proved(
         "alerts         2 firing, 1 pending",
         "RedisDown (warning) firing for 12m; not acknowledged: Redis is down",
         "firing for 12m; acknowledged by hanako (asking the vendor): claude is down",
-        "MemoryHigh (critical) pending for 12m; it fires if the condition lasts",
+        "MemoryHigh (critical) pending for 12m; fires if the condition lasts",
         "backups        restorable: 20261126T030000Z, restored from off-site 1d 0h ago",
         "latest of 4: 20261127T030000Z, 4h 0m old",
         "budget         today 25 % of $4.00, this month 10 % of $100.00",

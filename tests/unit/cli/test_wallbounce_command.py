@@ -44,7 +44,7 @@ def test_a_proposal_says_what_supports_it_and_writes_nothing(
     out = capsys.readouterr().out
     assert "90 labels, 90 of them new" in out
     assert ", 90 labels, 0." in out
-    assert "current: the provisional weights, which no label supports" in out
+    assert "current: the provisional weights, which are not based on labels" in out
     assert "gamma-1: dissents in 9 of 10; right in 1 of 8" in out
     assert not (tmp_path / "calibration.json").exists()
 
@@ -53,7 +53,7 @@ def test_few_labels_are_said_to_bear_out_little(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(monkeypatch, labels(KNOWN, 30, "cli few"))
-    assert "nothing can be called 0.9 or surer" in capsys.readouterr().out
+    assert "can't support a confidence of 0.9" in capsys.readouterr().out
 
 
 def test_fewer_than_ten_new_labels_leave_the_current_weights(

@@ -114,10 +114,10 @@ def test_without_a_file_and_without_the_right_to_read_it_the_reason_is_said(tmp_
     with pytest.raises(OpsError, match="there is no file"):
         read(tmp_path / "*.log")
     (tmp_path / "fifo.log").symlink_to("/dev/null")
-    with pytest.raises(OpsError, match="no regular file"):
+    with pytest.raises(OpsError, match="not a regular file"):
         read(tmp_path / "fifo.log")
     os.mkfifo(tmp_path / "pipe.log")
-    with pytest.raises(OpsError, match="no regular file"):
+    with pytest.raises(OpsError, match="not a regular file"):
         LogFiles(str(tmp_path / "pipe.log")).readable()
 
 

@@ -40,7 +40,7 @@ async def test_what_was_started_last_is_undone_first_and_once_and_a_step_that_fa
         await clean_ups.run()
     assert done == ["third", "first"]
     (line,) = logs
-    assert (line["event"], line["step"]) == ("A clean-up failed; the others go on", "audit log")
+    assert (line["event"], line["step"]) == ("A clean-up step failed; the other steps continue", "audit log")
 
 
 async def test_a_background_task_that_fails_is_logged_at_once_by_its_name() -> None:

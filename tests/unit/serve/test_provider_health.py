@@ -106,7 +106,7 @@ def test_a_provider_stays_down_while_its_breaker_has_not_seen_it_answer() -> Non
     assert f.health.standing("sim-a").next_try == 600
     f.now = 601
     assert (f.breaker.state, f.up()) == ("half-open", 0)
-    assert "the next question tries it again" in (f.health.standing("sim-a").detail or "")
+    assert "the next question tries the provider again" in (f.health.standing("sim-a").detail or "")
 
 
 def test_a_later_hiccup_does_not_hide_that_the_key_is_refused() -> None:

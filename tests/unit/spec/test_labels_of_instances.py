@@ -29,5 +29,5 @@ def test_instances_that_share_no_labels_are_named_where_answers_are_labelled(
     loaded: Loader, lines: tuple[str, ...], place: str
 ) -> None:
     warnings = [str(warning) for warning in loaded("\n".join(["project: x", *lines])).warnings]
-    about = [warning for warning in warnings if "labels of its own answers alone" in warning]
+    about = [warning for warning in warnings if "labels only for its own answers" in warning]
     assert [place in warning for warning in about] == ([True] if place else [])

@@ -78,7 +78,10 @@ def test_what_fires_began_when_its_messages_say_and_what_is_pending_when_its_con
     "broken, said",
     [
         (Unreachable("http://127.0.0.1:1", "refused"), "Alertmanager does not answer: nobody is notified"),
-        (ApiError("HTTP 401"), "Alertmanager answers with an error: maybe nobody is notified (HTTP 401)"),
+        (
+            ApiError("HTTP 401"),
+            "Alertmanager answers with an error, so notifications may not be sent (HTTP 401)",
+        ),
     ],
 )
 def test_what_fires_is_shown_also_where_alertmanager_does_not_answer(

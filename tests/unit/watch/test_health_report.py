@@ -78,16 +78,16 @@ def test_one_that_has_it_is_well_and_so_are_those_of_which_one_did_not_say(
 
 def test_two_that_have_it_are_degraded_and_named() -> None:
     assert told(True, False, True) == [
-        ("degraded", "said; redis-c has the leading role, too, but only one may have it"),
+        ("degraded", "said; redis-c also has the leading role, but only one service may have it"),
         ("healthy", "said"),
-        ("degraded", "said; redis-a has the leading role, too, but only one may have it"),
+        ("degraded", "said; redis-a also has the leading role, but only one service may have it"),
         ("healthy", "HTTP 200"),
     ]
 
 
 def test_where_none_has_it_all_of_the_kind_are_degraded() -> None:
     assert told(False, False, False) == [
-        *[("degraded", "said; and none of the others has the leading role")] * 3,
+        *[("degraded", "said; no other service of this kind has the leading role, either")] * 3,
         ("healthy", "HTTP 200"),
     ]
 

@@ -134,7 +134,7 @@ def test_the_record_says_where_it_was_killed_and_what_that_one_knew_alone_is_set
     commands.up("b", AFTER)
     _, killed, last = Ledger(commands.state("b")).entries()
     assert (killed.result, last.result) == ("failed", "ok")
-    assert killed.reason == "interrupted on a, after the files were written or later"
+    assert killed.reason == "interrupted on a; last recorded state: after the files were written"
     commands.said.words.clear()
     assert not commands.plan("a", AFTER).changes
     assert any("saved separately" in words for words in commands.said.words)
@@ -206,7 +206,7 @@ def test_ctrl_c_frees_the_lease_and_shares_what_was_done(commands: Commands) -> 
     assert not commands.up("b", AFTER).failures, "at once"
     all_is_well(commands, "b", AFTER)
     killed = Ledger(commands.state("b")).entries()[1]
-    assert killed.reason == "interrupted on a, while services were changed or later"
+    assert killed.reason == "interrupted on a; last recorded state: while services were changed"
 
 
 def test_one_host_on_which_a_service_does_not_start_takes_all_back(

@@ -92,7 +92,7 @@ def test_who_stood_still_writes_over_nothing_of_who_went_on(
 def test_a_command_that_failed_and_lost_its_lease_says_both(here: Host) -> None:
     def fails() -> None:
         with here.shared.at_work(0):
-            shared_state._LEASES[here.state].lost = "another command has taken over the work"
+            shared_state._LEASES[here.state].lost = "another command has taken over"
             raise OpsError("redis-a did not start")
 
     with pytest.raises(OpsError, match="redis-a did not start"):
@@ -125,7 +125,7 @@ def test_who_was_not_told_of_another_ones_state_does_not_write_over_it(
     there.write("theirs")
     there.shared.publish()
     here.write("mine")
-    with pytest.raises(OpsError, match="another techsapo command has shared its state"):
+    with pytest.raises(OpsError, match="another techsapo command has updated the shared state"):
         here.shared.publish()
     fresh = Host(machines, here.state.parent / "fresh")
     fresh.shared.refresh()

@@ -48,9 +48,7 @@ def stack(tmp_path: Path, calls: Calls) -> SwarmStack:
 @pytest.fixture
 def late(stack: SwarmStack) -> Iterator[Lease]:
     note = Note("id", "shop.lease.1", {}, datetime.now(UTC))
-    lease = Lease(
-        lambda: stack.fleet.manager, "shop.lease", note, "m", lost="another command has taken over the work"
-    )
+    lease = Lease(lambda: stack.fleet.manager, "shop.lease", note, "m", lost="another command has taken over")
     shared_state._LEASES[stack.layout.state] = lease
     yield lease
     shared_state._LEASES.pop(stack.layout.state, None)
@@ -68,9 +66,9 @@ def late(stack: SwarmStack) -> Iterator[Lease]:
 def test_nothing_is_changed_once_another_one_may_be_at_work(
     stack: SwarmStack, calls: Calls, late: Lease, words: str
 ) -> None:
-    late.lost = "another command has taken over the work"
+    late.lost = "another command has taken over"
     for change in (stack.fleet.call, stack.fleet.manager.attempt, stack.fleet.members["a"].call):
-        with pytest.raises(OpsError, match=r"this command stops, .*taken over the work"):
+        with pytest.raises(OpsError, match=r"this command stops, .*has taken over"):
             change(*words.split())
     assert tuple(words.split()) not in calls.done
 
