@@ -56,7 +56,7 @@ LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanag
   keepalived:keepalived curl:curl
 
 .DEFAULT_GOAL := help
-.PHONY: help docs up down install uninstall link test labs nightly fuzz mutations soak mutants coverage lint lab slowest bench bench-peers real-model recovery-lab vm-lab swarm-lab picture sbom release figures lock clean
+.PHONY: help docs up down install uninstall link test labs nightly fuzz mutations soak mutants coverage lint lab slowest bench bench-peers real-model recovery-lab power-lab swarm-lab picture sbom release figures lock clean
 
 help:
 	@echo "make up         install, bring missing system parts (as root), start the stack"
@@ -75,7 +75,7 @@ help:
 	@echo "make bench      start-up and speed, as ratios to a baseline of the same run"
 	@echo "make bench-peers  the same load on LiteLLM's proxy, installed into .venv-peers"
 	@echo "make real-model   ask a small real model, built into .real-model, everything that a stack asks"
-	@echo "make vm-lab     a real machine whose power is cut (qemu, as root, most of an hour)"
+	@echo "make power-lab  a Debian whose power is cut at twelve moments (as root, ten minutes)"
 	@echo "make recovery-lab  lose a stack of 50 MB of Redis and a million rows, bring it back on an empty host, time it"
 	@echo "make swarm-lab  three machines with a cable each: cut, killed, parted, under load (as root, with Docker)"
 	@echo "make docs       the pages of docs/ as a site, which the app serves under /help, and the man pages"
@@ -184,7 +184,7 @@ labs: $(VENV)/dev $(VENV)/docs $(VENV)/release lab
 
 # One after the other, whatever fails.
 nightly: $(VENV)/dev lab
-	@failed=""; for part in fuzz mutations soak recovery-lab swarm-lab vm-lab; do \
+	@failed=""; for part in fuzz mutations soak recovery-lab swarm-lab power-lab; do \
 	  $(MAKE) --no-print-directory $$part || failed="$$failed $$part"; done; \
 	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
@@ -235,11 +235,11 @@ bench-peers: $(VENV)/dev .venv-peers/bin/litellm
 real-model: $(VENV)/dev
 	$(BIN)/python -m tests.real_model $(ONLY)
 
-# A Debian in qemu whose power is cut; as root, most of an hour without KVM. ONLY="traffic_mariadb keys" for some of it.
-VM_PARTS := qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs debootstrap:debootstrap ssh:openssh-client
-vm-lab: LAB_PARTS := $(VM_PARTS)
-vm-lab: $(VENV)/dev lab
-	$(BIN)/python -m tests.vm $(ONLY)
+# A Debian in namespaces whose power is cut; as root. ONLY="traffic_mariadb keys" for some of it.
+power-lab: LAB_PARTS = systemd-nspawn:systemd-container fusermount3:fuse3 mke2fs:e2fsprogs debootstrap:debootstrap \
+  socat:socat $(shell /usr/bin/python3 -c 'import fusepy' 2>/dev/null || echo fusepy:python3-fusepy)
+power-lab: $(VENV)/dev lab
+	$(BIN)/python -m tests.power $(ONLY)
 
 # S3, SFTP and REST, both engines, kill -9 at each step; as root. Its report is dist/recovery/report.md.
 recovery-lab: $(VENV)/dev lab

@@ -15,7 +15,7 @@ PACKAGE = REPOSITORY / "techsapo_ops"
 DECISIONS = REPOSITORY / "docs" / "decisions"
 FOR_DEVELOPERS = ("CONTRIBUTING.md", "docs/architecture.md", "docs/recipes.md")
 """Pages in which every path is one of this repository; others also speak of files of a stack."""
-MADE_HERE = re.compile(r"\.techsapo|\.venv|\.vm-lab|.*__pycache__")
+MADE_HERE = re.compile(r"\.techsapo|\.venv|\.power-lab|.*__pycache__")
 """What is made in a checkout and is not in the repository."""
 _CODE = re.compile(r"`([^`\n]+)`")
 _FILE = re.compile(r"[\w.*-]+\.(?:py|yaml|lua|j2|toml|js|md)|Makefile")
