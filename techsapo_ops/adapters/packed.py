@@ -10,8 +10,9 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
+from techsapo_ops.adapters.folders import read_error
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -114,9 +115,7 @@ class PackedReader:
         except ZstdError:
             raise OpsError(msg("{path} is damaged: zstd can't unpack it", path=self.path)) from None
         except OSError as error:
-            raise OpsError(
-                msg("cannot read {path}: {strerror}", path=self.path, strerror=error.strerror)
-            ) from None
+            raise read_error(self.path, error) from None
         if self._expected and self.sha256 != self._expected:
             raise self._other()
         if held:
@@ -172,7 +171,7 @@ class PackedReader:
         """The content in pieces. What a truncated file lacks, or has after its end, its digest tells."""
         from zstandard import ZstdDecompressor
 
-        hashed = _Hashed(file, self._hash)
+        hashed: Any = _Hashed(file, self._hash)  # read() is all that is called
         unpacker = ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
         with unpacker.stream_reader(hashed, read_size=_CHUNK, closefd=False) as content:
             while data := content.read(_CHUNK):

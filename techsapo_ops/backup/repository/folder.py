@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.files import sync_directory, write_atomic
-from techsapo_ops.adapters.folders import open_file, opened
+from techsapo_ops.adapters.folders import open_file, opened, read_error
 from techsapo_ops.adapters.lock import MODE, exclusive
 from techsapo_ops.adapters.packed import PackedReader, cannot_write, open_plain
 from techsapo_ops.backup.repository import manifest as manifests
@@ -104,10 +104,7 @@ class Repository:
         except FileNotFoundError:
             return ()
         except OSError as error:
-            raise OpsError(
-                msg("cannot read {path}: {strerror}", path=self.path, strerror=error.strerror),
-                msg("check who owns it"),
-            ) from None
+            raise read_error(self.path, error, msg("check who owns it")) from None
         return tuple(sorted(map(_backup, folders), key=lambda b: (b.sequence, b.id)))
 
     def find(self, word: str = "latest") -> Backup:
