@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
 
 from techsapo_ops.masking import MaskLevel
 from techsapo_ops.masking.masker import Masker
@@ -33,47 +34,42 @@ AT_ONCE = 1000
 """Characters of a prompt that is masked while longer ones wait for each other."""
 
 
+@dataclass(frozen=True, slots=True)
 class PendingAnswer:
     """An answer that one caller waits for: what happens on the way, and the answer itself."""
 
-    def __init__(
-        self,
-        request: AuditedRequest,
-        flight: Flight[Document, Step],
-        again: Callable[[], Awaitable[Document]] | None,
-    ) -> None:
-        """`again` asks once more, for who waits for another caller's analysis."""
-        self._request = request
-        self._flight = flight
-        self._again = again
+    request: AuditedRequest
+    flight: Flight[Document, Step]
+    again: Callable[[], Awaitable[Document]] | None
+    """`again` asks once more, for who waits for another caller's analysis."""
 
     @property
     def wait(self) -> VendorWait:
         """How long its analysis waited for vendors."""
-        return self._request.wait
+        return self.request.wait
 
     @property
     def elsewhere(self) -> bool:
         """Whether it waits, or waited, for what another request began, here or at another instance."""
-        return self._again is not None or any(isinstance(event, Elsewhere) for event in self._flight.events)
+        return self.again is not None or any(isinstance(event, Elsewhere) for event in self.flight.events)
 
     async def events(self) -> AsyncIterator[ProgressEvent]:
         """What happened from the start on, until the analysis is over."""
-        async for event in self._flight.follow():
+        async for event in self.flight.follow():
             progress = as_document(event)
             if progress is not None:
                 yield progress
 
     async def answer(self) -> Document:
         """The answer. Raises Problem when there is none."""
-        request = self._request
-        if self._again is None:
-            return await self._flight.result()
+        request = self.request
+        if self.again is None:
+            return await self.flight.result()
         try:
-            shared = await self._flight.result()
+            shared = await self.flight.result()
         except Problem as problem:
             if problem.code == "key_busy":  # the other one's key, not this one's
-                return await self._again()
+                return await self.again()
             request.failed(problem.code, problem.detail)
             raise
         except asyncio.CancelledError:
