@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from techsapo_ops.masking import MaskLevel
 from techsapo_ops.masking.masker import Masker
@@ -133,30 +133,22 @@ async def _masked(prompt: str | Composed, masker: Masker) -> str | Composed:
     return Composed(tuple([Passage(part.name, await masker.masked(part.text)) for part in prompt.parts]))
 
 
+@dataclass(frozen=True, slots=True)
 class Answers:
     """Answers prompts within `limits`. Identical questions under way are one analysis."""
 
-    def __init__(
-        self,
-        limits: Limits,
-        shares: Shares,
-        prompts: Prompts,
-        analyst: Analyst,
-        stored: StoredAnswers,
-        trail: AuditTrail,
-    ) -> None:
-        self._shares = shares
-        self._timeout = seconds(limits.request_timeout)
-        self._prompts = prompts
-        self._analyst = analyst
-        self._stored = stored
-        self._trail = trail
-        self._flights = Flights[Document, Step]()
+    limits: Limits
+    shares: Shares
+    prompts: Prompts
+    analyst: Analyst
+    stored: StoredAnswers
+    trail: AuditTrail
+    _flights: Flights[Document, Step] = field(default_factory=Flights[Document, Step])
 
     @property
     def active(self) -> int:
         """How many analyses are under way."""
-        return self._shares.taken
+        return self.shares.taken
 
     @asynccontextmanager
     async def asking(
@@ -175,11 +167,11 @@ class Answers:
 
         Raises Problem for a prompt that is not accepted.
         """
-        question = await self._prompts.question(prompt, language, request_id, caller)
-        request = self._trail.begin(str(prompt), task_type, request_id, caller)
+        question = await self.prompts.question(prompt, language, request_id, caller)
+        request = self.trail.begin(str(prompt), task_type, request_id, caller)
         request.masked, request.memory = question.masker.counts, memory
         request.sources = tuple(dict.fromkeys(source.file for source in question.sources))
-        key = self._stored.key(question, task_type, caller.id)
+        key = self.stored.key(question, task_type, caller.id)
         flight, first = self._flights.board(key, lambda f: self._fly(f, key, question, request))
         request.joined = not first
 
@@ -200,9 +192,10 @@ class Answers:
     async def _fly(
         self, flight: Flight[Document, Step], key: str, question: Question, request: AuditedRequest
     ) -> Document:
+        timeout = seconds(self.limits.request_timeout)
         try:
-            async with asyncio.timeout(self._timeout):
-                answer = await self._stored.find(key)
+            async with asyncio.timeout(timeout):
+                answer = await self.stored.find(key)
                 if answer is None:
                     answer = await self._at_work(key, question, request, flight)
                 else:
@@ -215,11 +208,11 @@ class Answers:
             request.failed(problem.code, problem.detail)
             raise
         except TimeoutError:
-            request.failed("timeout", f"no verdict within {self._timeout:g} s")
+            request.failed("timeout", f"no verdict within {timeout:g} s")
             raise Problem(
                 504,
                 "timeout",
-                msg("the analysis took longer than {timeout:g} s", timeout=self._timeout),
+                msg("the analysis took longer than {timeout:g} s", timeout=timeout),
                 retry_after=RETRY_AFTER,
             ) from None
         except asyncio.CancelledError:
@@ -241,8 +234,8 @@ class Answers:
             if not flight.events:
                 flight.tell(Elsewhere())
 
-        with self._shares.place(request.caller.key):
-            made, here = await self._stored.once(
+        with self.shares.place(request.caller.key):
+            made, here = await self.stored.once(
                 key, lambda: self._analysed(key, question, request, flight.tell), waiting
             )
         return made if here else _reused(made, request)
@@ -250,10 +243,10 @@ class Answers:
     async def _analysed(
         self, key: str, question: Question, request: AuditedRequest, hear: Observer
     ) -> Document:
-        made, complete = await self._analyst.analyse(question, request, hear)
+        made, complete = await self.analyst.analyse(question, request, hear)
         # One that began while another provider was worth asking is not what is answered now.
-        if complete and self._stored.key(question, request.task_type, request.caller.id) == key:
-            await self._stored.keep(key, made, request.caller.id)
+        if complete and self.stored.key(question, request.task_type, request.caller.id) == key:
+            await self.stored.keep(key, made, request.caller.id)
         return made
 
 
