@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
-from techsapo_ops.adapters.folders import open_file, opened, replace_in, write_hint
+from techsapo_ops.adapters.folders import open_file, opened, replace_in, write_error, write_hint
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -33,9 +33,7 @@ def write_atomic(path: Path, content: bytes, mode: int = 0o644, owner: tuple[int
             replace_in(folder, path.name, content, mode, owner)
     except OSError as error:
         error.filename = str(path)  # whoever is refused is told whose it is
-        raise OpsError(
-            msg("cannot write {path}: {strerror}", path=path, strerror=error.strerror), write_hint(error)
-        ) from None
+        raise write_error(path, error) from None
 
 
 def write_in_place(path: Path, content: bytes, mode: int) -> None:
@@ -60,9 +58,7 @@ def write_in_place(path: Path, content: bytes, mode: int) -> None:
             file.truncate()
             os.fsync(descriptor)
     except OSError as error:
-        raise OpsError(
-            msg("cannot write {path}: {strerror}", path=path, strerror=error.strerror), write_hint(error)
-        ) from None
+        raise write_error(path, error) from None
 
 
 def make_once(path: Path, content: bytes, mode: int = 0o600) -> bool:
@@ -81,9 +77,7 @@ def make_once(path: Path, content: bytes, mode: int = 0o600) -> bool:
     except FileExistsError:
         return False
     except OSError as error:
-        raise OpsError(
-            msg("cannot write {path}: {strerror}", path=path, strerror=error.strerror), write_hint(error)
-        ) from None
+        raise write_error(path, error) from None
     finally:
         partial.unlink()
     return True

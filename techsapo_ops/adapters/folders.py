@@ -155,6 +155,18 @@ def write_hint(error: OSError) -> str:
     }.get(error.errno or 0, "")
 
 
+def write_error(path: Path, error: OSError) -> OpsError:
+    """What is to be told when `path` can't be written."""
+    return OpsError(
+        msg("cannot write {path}: {strerror}", path=path, strerror=error.strerror), write_hint(error)
+    )
+
+
+def read_error(path: Path, error: OSError, hint: str = "") -> OpsError:
+    """What is to be told when `path` can't be read; `hint` is what to try."""
+    return OpsError(msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror), hint)
+
+
 def keep_out_of_git(state: Path) -> None:
     """Give the state directory a .gitignore that covers everything in it, itself too, unless it has one.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from techsapo_ops.adapters.folders import read_error
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -33,9 +34,6 @@ def read_json(path: Path, made: Callable[[Any], T], *, empty: T, remedy: str) ->
     except (FileNotFoundError, NotADirectoryError):
         return empty
     except OSError as error:
-        raise OpsError(
-            msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror),
-            msg("run as the user who ran `up`"),
-        ) from None
+        raise read_error(path, error, msg("run as the user who ran `up`")) from None
     except DAMAGED:
         raise OpsError(msg("{path} is damaged", path=path), remedy) from None

@@ -10,19 +10,15 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
+from techsapo_ops.adapters.folders import read_error
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 LEVEL = 1
 """zstd's level: 3 (its default) packs an audit log 8 % smaller and takes half as long again."""
 _CHUNK = 1024 * 1024
-_MAGIC = b"\x28\xb5\x2f\xfd"
-_SHORTEST_HEADER = 6
-"""Bytes of a frame's magic number and the least that follows it: enough to know how long its header is."""
-_REPEATED = 1
-"""Type of a block that holds one byte, said once."""
 _LARGEST_WINDOW = 8 * 1024 * 1024
 """Bytes of memory that a frame may ask for, as RFC 8878, section 3.1.1.1.2, has it; LEVEL needs 512 KiB."""
 
@@ -96,7 +92,7 @@ class PackedReader:
     The file is somebody else's until its digest is known: it is opened without following a link, it may hold
     `limit` bytes at most, and where `expected` is given, its last bytes come only once its digest is that.
     So whoever waits for the end before anything is replaced has never taken what nobody has checked. Memory
-    stays small whatever the file holds: it is unpacked a block at a time, 128 KiB at most.
+    stays small whatever the file holds: it is unpacked a megabyte at a time.
     """
 
     def __init__(self, path: Path, *, limit: int | None = None, expected: str = "") -> None:
@@ -112,20 +108,16 @@ class PackedReader:
         held = b""
         try:
             with open_plain(self.path) as file:
-                for data in self._gathered(file):
+                for data in self._unpacked(file):
                     if held:
                         yield held
                     held = data
         except ZstdError:
             raise OpsError(msg("{path} is damaged: zstd can't unpack it", path=self.path)) from None
         except OSError as error:
-            raise OpsError(
-                msg("cannot read {path}: {strerror}", path=self.path, strerror=error.strerror)
-            ) from None
+            raise read_error(self.path, error) from None
         if self._expected and self.sha256 != self._expected:
-            raise OpsError(
-                msg("{path} is not the file in the manifest: its SHA-256 differs", path=self.path.name)
-            )
+            raise self._other()
         if held:
             yield held
 
@@ -167,70 +159,47 @@ class PackedReader:
                 msg("check the free space in the folder of the copy"),
             ) from None
         if digest.hexdigest() != self._expected:
-            raise OpsError(
-                msg("{path} is not the file in the manifest: its SHA-256 differs", path=self.path.name)
-            )
+            raise self._other()
         return PackedReader(target, limit=self._limit, expected=self._expected)
 
-    def _gathered(self, file: IO[bytes]) -> Iterator[bytes]:
-        """Blocks put together to pieces of about a megabyte, which cost less to hand on."""
-        pieces: list[bytes] = []
-        size = 0
-        for data in self._blocks(file):
-            self.raw_bytes += len(data)
-            if self._limit is not None and self.raw_bytes > self._limit:
-                raise OpsError(
-                    msg(
-                        "{path} is larger than the {limit} bytes in the manifest",
-                        path=self.path.name,
-                        limit=self._limit,
+    def _other(self) -> OpsError:
+        return OpsError(
+            msg("{path} is not the file in the manifest: its SHA-256 differs", path=self.path.name)
+        )
+
+    def _unpacked(self, file: IO[bytes]) -> Iterator[bytes]:
+        """The content in pieces. What a truncated file lacks, or has after its end, its digest tells."""
+        from zstandard import ZstdDecompressor
+
+        hashed: Any = _Hashed(file, self._hash)  # read() is all that is called
+        unpacker = ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
+        with unpacker.stream_reader(hashed, read_size=_CHUNK, closefd=False) as content:
+            while data := content.read(_CHUNK):
+                self.raw_bytes += len(data)
+                if self._limit is not None and self.raw_bytes > self._limit:
+                    raise OpsError(
+                        msg(
+                            "{path} is larger than the {limit} bytes in the manifest",
+                            path=self.path.name,
+                            limit=self._limit,
+                        )
                     )
-                )
-            pieces.append(data)
-            size += len(data)
-            if size >= _CHUNK:
-                yield b"".join(pieces)
-                pieces, size = [], 0
-        if size:
-            yield b"".join(pieces)
+                yield data
+        while hashed.read(_CHUNK):
+            pass
 
-    def _blocks(self, file: IO[bytes]) -> Iterator[bytes]:
-        """The content of each block of one frame: RFC 8878, section 3.1.1.
 
-        zstandard has no call that both bounds what it returns and tells where the frame ends.
-        """
-        from zstandard import ZstdDecompressor, frame_header_size, get_frame_parameters
+class _Hashed:
+    """A file whose bytes go into `digest` as they are read."""
 
-        unpacker = ZstdDecompressor(max_window_size=_LARGEST_WINDOW).decompressobj()
-        head = self._take(file, _SHORTEST_HEADER)
-        if head[:4] != _MAGIC:
-            raise OpsError(msg("{path} is damaged: zstd can't unpack it", path=self.path))
-        head += self._take(file, frame_header_size(head) - len(head))
-        checked = get_frame_parameters(head).has_checksum
-        yield unpacker.decompress(head)
-        last = False
-        while not last:
-            head = self._take(file, 3)
-            word = int.from_bytes(head, "little")
-            last = bool(word & 1)
-            body = self._take(file, 1 if (word >> 1) & 3 == _REPEATED else word >> 3)
-            yield unpacker.decompress(head + body)
-        if checked:
-            yield unpacker.decompress(self._take(file, 4))
-        if file.read(1):
-            raise OpsError(msg("{path} has extra data after its end", path=self.path))
+    def __init__(self, file: IO[bytes], digest: hashlib._Hash) -> None:
+        self._file = file
+        self._digest = digest
 
-    def _take(self, file: IO[bytes], size: int) -> bytes:
-        data = file.read(size)
-        self._hash.update(data)
-        if len(data) != size:
-            raise OpsError(
-                msg(
-                    "{path} is truncated after {raw_bytes} bytes of content",
-                    path=self.path,
-                    raw_bytes=self.raw_bytes,
-                )
-            )
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes."""
+        data = self._file.read(size)
+        self._digest.update(data)
         return data
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -35,32 +35,23 @@ class Marks:
     changed: Callable[[str, float], None]
 
 
+@dataclass(eq=False, slots=True)
 class Work:
     """Brings what `running` runs from `before` to `desired`; `outcomes` is how each step ended.
 
     `marks` are called for each service, `pause` waits that many seconds.
     """
 
-    def __init__(
-        self,
-        running: Running,
-        desired: Desired,
-        before: Observed,
-        listener: Listener,
-        *,
-        marks: Marks,
-        pause: Callable[[float], None],
-    ) -> None:
-        self._running = running
-        self._desired = desired
-        self._before = before
-        self._listener = listener
-        self._marks = marks
-        self._pause = pause
-        self.outcomes: list[Outcome] = []
-        self._turn = threading.Lock()
-        self._spoken_for: set[str] = set()
-        """Kinds on several machines for which one instance, left as it was, has already been reported."""
+    running: Running
+    desired: Desired
+    before: Observed
+    listener: Listener
+    marks: Marks
+    pause: Callable[[float], None]
+    outcomes: list[Outcome] = field(default_factory=list)
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+    _spoken_for: set[str] = field(default_factory=set)
+    """Kinds on several machines for which one instance, left as it was, has already been reported."""
 
     @property
     def failed(self) -> bool:
@@ -72,11 +63,11 @@ class Work:
 
         `stop` ends at the first failure, else only what needs it is left out.
         """
-        topology = self._desired.topology
+        topology = self.desired.topology
         kinds = {s.name: s.kind for s in topology.services}
         after = {s.name: topology.comes_after(s) for s in topology.services}
-        rolling = Rolling(self._before, self._listener.say, self._pause)
-        for part in stretches(steps, self._running.at_once):
+        rolling = Rolling(self.before, self.listener.say, self.pause)
+        for part in stretches(steps, self.running.at_once):
             for step in part:
                 rolling.before(step, kinds.get(step.service, ""))
             first = len(self.outcomes)
@@ -84,14 +75,14 @@ class Work:
                 part,
                 after,
                 lambda step, part=part: self._step(step, part),  # type: ignore[misc] # bound per part
-                at_once=self._running.at_once,
+                at_once=self.running.at_once,
                 go_on=lambda: not (stop and self.failed),
             )
             for outcome in ended:
                 self.outcomes.append(outcome)
-                self._listener.done(outcome)
+                self.listener.done(outcome)
                 if outcome.step.action is not Action.NOTHING and outcome.error is None:
-                    self._marks.changed(outcome.step.service, outcome.seconds)
+                    self.marks.changed(outcome.step.service, outcome.seconds)
             places = {step.service: place for place, step in enumerate(part)}
             self.outcomes[first:] = sorted(self.outcomes[first:], key=lambda o: places[o.step.service])
             if stop and self.failed:
@@ -100,12 +91,12 @@ class Work:
     def _step(self, step: Step, part: Sequence[Step]) -> Outcome:
         started = time.monotonic()
         failed = {o.step.service for o in self.outcomes if o.error is not None}
-        sibling = failed_sibling(step, self._desired, self._before, failed)
+        sibling = failed_sibling(step, self.desired, self.before, failed)
         if sibling is not None:
             why = msg("stays as it was, because {sibling} did not start", sibling=sibling)
-            self._listener.warn(msg("{service} {why}", service=step.service, why=why))
+            self.listener.warn(msg("{service} {why}", service=step.service, why=why))
             return Outcome(Step(Action.NOTHING, step.service, why), 0.0)
-        needs = next((s.needs for s in self._desired.topology.services if s.name == step.service), ())
+        needs = next((s.needs for s in self.desired.topology.services if s.name == step.service), ())
         # One that runs is looked at all the same, and left as it is.
         broken = [name for name in needs if name in failed and step.action is not Action.NOTHING]
         error: OpsError | None = None
@@ -119,7 +110,7 @@ class Work:
             )
         else:
             try:
-                step.perform(self._running, self._desired, self._listener.say, part)
+                step.perform(self.running, self.desired, self.listener.say, part)
                 if step.action is not Action.REMOVE:
                     self._ready(step)
             except OpsError as problem:
@@ -132,13 +123,13 @@ class Work:
         The same service on several machines is one cluster: among unchanged instances one speaks for all,
         or the same member would get the same question once for each.
         """
-        service = self._desired.topology.find(step.service)
+        service = self.desired.topology.find(step.service)
         if step.action is not Action.NOTHING or service is None:
-            self._marks.ready(step.service)
+            self.marks.ready(step.service)
             return
         with self._turn:
             if service.instance not in self._spoken_for:
-                self._marks.ready(step.service)
+                self.marks.ready(step.service)
                 self._spoken_for.add(service.instance)
 
     def prove(self) -> None:
@@ -146,16 +137,16 @@ class Work:
         good = [
             o.step.service for o in self.outcomes if o.error is None and o.step.action is not Action.REMOVE
         ]
-        mismatches = {m.service: m for m in self._running.prove(self._desired, good, PATIENCE)}
+        mismatches = {m.service: m for m in self.running.prove(self.desired, good, PATIENCE)}
         for number, outcome in enumerate(self.outcomes):
             mismatch = mismatches.get(outcome.step.service)
             if mismatch is not None and outcome.error is None:
                 self.outcomes[number] = replace(outcome, error=self._error(mismatch))
-                self._listener.done(self.outcomes[number])
+                self.listener.done(self.outcomes[number])
 
     def _error(self, mismatch: Mismatch) -> OpsError:
         name = mismatch.service
-        lines = [line.text for line in self._running.logs([name], lines=_LOG_LINES)]
+        lines = [line.text for line in self.running.logs([name], lines=_LOG_LINES)]
         quoted = "".join(f"\n  | {line}" for line in lines)
         said = msg("\nlast lines of its log:{quoted}", quoted=quoted) if lines else ""
         return OpsError(

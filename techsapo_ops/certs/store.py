@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.adapters.files import sync_directory, write_atomic
+from techsapo_ops.adapters.folders import read_error
 from techsapo_ops.certs.material import Pair
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -255,9 +256,7 @@ def read_pair(key: Path, chain: Path) -> Pair:
         try:
             content.append(path.read_bytes())
         except OSError as error:
-            raise OpsError(
-                msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror)
-            ) from None
+            raise read_error(path, error) from None
     return Pair(content[0], content[1], where=str(chain))
 
 

@@ -28,7 +28,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from techsapo_ops.adapters.files import sync_directory
-from techsapo_ops.adapters.folders import new_file, open_file, opened, write_hint
+from techsapo_ops.adapters.folders import new_file, open_file, opened, write_error
 from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.adapters.prometheus import Series
 from techsapo_ops.errors import OpsError
@@ -113,9 +113,7 @@ def write_bundle(folder: Path, material: Material, answer: Answer | None = None)
         partial.rename(folder)
         sync_directory(folder.parent)
     except OSError as error:
-        raise OpsError(
-            msg("cannot write {path}: {strerror}", path=folder, strerror=error.strerror), write_hint(error)
-        ) from None
+        raise write_error(folder, error) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

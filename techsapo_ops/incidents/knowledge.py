@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from techsapo_ops.adapters.files import let_read, sync_directory, write_atomic
-from techsapo_ops.adapters.folders import open_file, write_hint
+from techsapo_ops.adapters.folders import open_file, write_error
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.material import Material, Page, Subject, Unread
@@ -145,9 +145,7 @@ def _store(file: Path, content: bytes, reader: int | None) -> None:
             new.replace(file)
             sync_directory(file.parent)
         except OSError as error:
-            raise OpsError(
-                msg("cannot write {path}: {strerror}", path=file, strerror=error.strerror), write_hint(error)
-            ) from None
+            raise write_error(file, error) from None
         write_atomic(_note(file), _digest(content), 0o600)
 
 

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from techsapo_ops.adapters.folders import open_file
+from techsapo_ops.adapters.folders import open_file, read_error
 from techsapo_ops.adapters.json_files import write_json
 from techsapo_ops.adapters.lock import held
 from techsapo_ops.adapters.textfile import read_textfile
@@ -167,10 +167,7 @@ def _read(path: Path) -> Run | None:
     except FileNotFoundError:  # forgotten meanwhile, as one of the oldest
         return None
     except OSError as error:
-        raise OpsError(
-            msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror),
-            msg("run this command as the user who runs the jobs"),
-        ) from None
+        raise read_error(path, error, msg("run this command as the user who runs the jobs")) from None
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -143,3 +143,14 @@ def _manifest_values(text: str, start: int, end: int) -> Iterator[tuple[int, int
         elif line.strip() and len(line) - len(line.lstrip()) <= (indent or 0):
             indent = None
         start += len(line)
+
+
+def with_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """`value`, plain data, with each text in it as `change` makes it; keys stay."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [with_texts(each, change) for each in value]
+    if isinstance(value, Mapping):
+        return {key: with_texts(each, change) for key, each in value.items()}
+    return value

@@ -32,7 +32,7 @@ from techsapo_ops.serve.http.auth import Gate, SignIn, key_ring, sign_in_routes
 from techsapo_ops.serve.http.hosts import HostNames, SameOrigin
 from techsapo_ops.serve.http.idempotency import Idempotency
 from techsapo_ops.serve.http.middleware import Closed, Envelope
-from techsapo_ops.serve.http.proxies import Proxies
+from techsapo_ops.serve.http.proxies import Neighbours, Proxies
 from techsapo_ops.serve.http.request_body import HELD, BodyLimit
 from techsapo_ops.serve.http.shares import Shares
 from techsapo_ops.serve.incidents.api import incident_routes
@@ -119,7 +119,8 @@ class App:
         anomalies = Anomalies(metrics.counting("techsapo_anomaly_requests_total"))
         self._tracing = tracing = _tracing(spec, instance, registry.usable)
         sign_in = SignIn(auth.sign_in)
-        self._gate = gate = Gate(auth, keys, limiter, metrics, anomalies, sign_in)
+        neighbours = Neighbours(auth.monitoring_networks or ())
+        self._gate = gate = Gate(neighbours, keys, limiter, metrics, anomalies, sign_in)
         names = HostNames((*host_names(spec), options.instance))
         origins = SameOrigin(proxies)
 

@@ -19,7 +19,6 @@ from techsapo_ops.spec.store_access import NONE, redis_login
 _SHARED_SECRET = re.compile(r"[A-Za-z0-9+/=_-]{32,128}")
 _PLAIN = re.compile(r"(?P<kind>rest|s3):(?P<url>http://.*)", re.IGNORECASE | re.DOTALL)
 """A repository that restic reaches without TLS."""
-"""Repositories that restic reaches by another program."""
 
 
 def auth(spec: Spec, _: Context) -> Iterator[Finding]:

@@ -21,6 +21,7 @@ from techsapo_ops.masking.fields import (
     masked_fields,
     secret_values,
     texts,
+    with_texts,
     without_logins,
 )
 from techsapo_ops.messages import msg
@@ -116,7 +117,7 @@ def _escaped(text: str) -> str:
 
 
 def _masked(data: dict[str, Any]) -> dict[str, Any]:
-    shown: dict[str, Any] = _without_logins(data)
+    shown: dict[str, Any] = with_texts(data, without_logins)
     for receiver in shown["notifications"]["receivers"].values():
         if receiver["kind"] == "alertmanager":
             receiver["config"] = masked_fields(receiver["config"])
@@ -124,14 +125,6 @@ def _masked(data: dict[str, Any]) -> dict[str, Any]:
         if "extra_body" in provider:
             provider["extra_body"] = masked_fields(provider["extra_body"])
     return shown
-
-
-def _without_logins(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {key: _without_logins(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_without_logins(value) for value in node]
-    return without_logins(node) if isinstance(node, str) else node
 
 
 def urls(spec: Spec, _: Context) -> Iterator[Finding]:

@@ -72,6 +72,7 @@ class _LocalLedger:
         return amount
 
 
+@dataclass(eq=False, slots=True)
 class BudgetStore:
     """Reservations and spending by ledger.
 
@@ -84,26 +85,20 @@ class BudgetStore:
     after its life, and `lost` is called once by the instance that finds it.
     """
 
-    def __init__(
-        self,
-        link: RedisLink,
-        prefix: str,
-        spent_before: SpentBefore,
-        lost: Callable[[Lost], None] = lambda _: None,
-        unaccounted: Unaccounted = nothing,
-    ) -> None:
-        self._link = link
-        self._prefix = prefix
-        self._spent_before = spent_before
-        self._lost = lost
-        self._unaccounted = unaccounted
-        self._script = (files("techsapo_ops.stores") / "budget.lua").read_text(encoding="utf-8")
-        self._registered: AsyncScript | None = None
-        self._local: dict[str, _LocalLedger] = {}
-        self._seeding = asyncio.Lock()
-        self._compared: set[str] = set()
-        """Keys of the ledgers that were compared with the audit log since this process began."""
-        self._comparing: set[asyncio.Task[None]] = set()
+    link: RedisLink
+    prefix: str
+    spent_before: SpentBefore
+    lost: Callable[[Lost], None] = lambda _: None
+    unaccounted: Unaccounted = nothing
+    _script: str = field(
+        default_factory=lambda: (files("techsapo_ops.stores") / "budget.lua").read_text(encoding="utf-8")
+    )
+    _registered: AsyncScript | None = None
+    _local: dict[str, _LocalLedger] = field(default_factory=dict)
+    _seeding: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _compared: set[str] = field(default_factory=set)
+    """Keys of the ledgers that were compared with the audit log since this process began."""
+    _comparing: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def reserve(self, owner: str, ledgers: Sequence[Ledger], amount: int, life: float) -> list[Balance]:
         """Add `amount` to what `owner` holds in every ledger, for `life` seconds. Raises OverBudget, as
@@ -170,7 +165,7 @@ class BudgetStore:
     async def try_again(self) -> None:
         """Do with a ledger of its own what Redis refused before."""
 
-        trial = key_names(self._prefix, [_TRIAL])
+        trial = key_names(self.prefix, [_TRIAL])
 
         def doing(*actions: str) -> Callable[[Redis], Awaitable[None]]:
             async def do(redis: Redis) -> None:
@@ -179,7 +174,7 @@ class BudgetStore:
 
             return do
 
-        await self._link.try_again({operation: doing(*actions) for operation, actions in _TRIALS.items()})
+        await self.link.try_again({operation: doing(*actions) for operation, actions in _TRIALS.items()})
 
     async def _reserve_here(
         self, owner: str, ledgers: Sequence[Ledger], amount: int, life: float
@@ -256,7 +251,7 @@ class BudgetStore:
     async def _raise(self, ledger: Ledger) -> None:
         """See that Redis has at least what the audit log says."""
         try:
-            await self._call("raise", "", [ledger], await self._spent_before(ledger), 0, ())
+            await self._call("raise", "", [ledger], await self.spent_before(ledger), 0, ())
         except Away:
             self._compared.discard(ledger.key)
         except SpendingUnknown:  # later again, and not with every question meanwhile
@@ -279,8 +274,8 @@ class BudgetStore:
 
     async def _begins_with(self, ledger: Ledger) -> int:
         """What a ledger begins with of which nothing is known but rows. Raises SpendingUnknown."""
-        spent = await self._spent_before(ledger)
-        return max(spent, min(ledger.limit, spent + await self._unaccounted(ledger)))
+        spent = await self.spent_before(ledger)
+        return max(spent, min(ledger.limit, spent + await self.unaccounted(ledger)))
 
     async def _pay_debts(self, ledgers: Sequence[Ledger]) -> None:
         """Book in Redis what was spent while it was away."""
@@ -310,16 +305,16 @@ class BudgetStore:
     ) -> Reply:
         numbers = (amount, life, _KEEP, *limits)
         reply = Reply.of(
-            await self._answer(action, key_names(self._prefix, ledgers), (action, owner, *numbers))
+            await self._answer(action, key_names(self.prefix, ledgers), (action, owner, *numbers))
         )
         for n, lost_owner, expiry, lost_amount in reply.lost:
             ended = datetime.fromtimestamp(expiry, UTC)
-            self._lost(Lost(ledgers[n], lost_owner, ended, lost_amount))
+            self.lost(Lost(ledgers[n], lost_owner, ended, lost_amount))
         return reply
 
     async def _answer(self, action: str, names: list[str], args: tuple[str | int, ...]) -> list[Any]:
         """What the script answers, by way of the link. Raises Away."""
-        return await self._link.call(lambda redis: self._scripted(redis, names, args), DONE_BY[action])
+        return await self.link.call(lambda redis: self._scripted(redis, names, args), DONE_BY[action])
 
     async def _scripted(self, redis: Redis, names: list[str], args: tuple[str | int, ...]) -> list[Any]:
         """What the script answers to action, owner, amount, life, how long a ledger is kept, and limits."""

@@ -97,8 +97,8 @@ class ConfirmedBudgets(BudgetStore):
 
     @override
     def _seen(self, ledgers: Sequence[Ledger], reply: Reply) -> list[Balance]:
-        if self._master != self._link.changes:  # compared anew: it may know less than the last one did
-            self._master = self._link.changes
+        if self._master != self.link.changes:  # compared anew: it may know less than the last one did
+            self._master = self.link.changes
             self._compared.clear()
         return super()._seen(ledgers, reply)
 
@@ -107,10 +107,10 @@ class ConfirmedBudgets(BudgetStore):
         if action in ("read", "raise"):
             return await super()._answer(action, names, args)
         if action == "close":
-            names = [*names, f"{self._prefix}closed:{args[1]}"]
+            names = [*names, f"{self.prefix}closed:{args[1]}"]
         # Tried once: whoever waits for it tries again, and begins with what is owed.
         try:
-            answer: list[Any] = await self._link.confirmed(
+            answer: list[Any] = await self.link.confirmed(
                 lambda pipe: pipe.eval(self._script, len(names), *names, *args), DONE_BY[action], 0
             )
         except Unconfirmed as error:

@@ -208,6 +208,7 @@ _TAKE = (
 )
 
 
+@dataclass(frozen=True, slots=True)
 class StorageShare:
     """`most` bytes of each caller in a day of UTC, whichever instance keeps them; 0 bounds nothing.
 
@@ -215,32 +216,24 @@ class StorageShare:
     seconds.
     """
 
-    def __init__(
-        self,
-        link: RedisLink,
-        prefix: str,
-        most: int,
-        now: Callable[[], float] = time.time,
-        *,
-        life: float = _DAY,
-    ) -> None:
-        self._link = link
-        self._prefix = prefix
-        self._most = most
-        self._now = now
-        self._life = max(1, int(life))
+    link: RedisLink
+    prefix: str
+    most: int
+    now: Callable[[], float] = time.time
+    life: float = _DAY
 
     async def takes(self, caller: str, size: int) -> bool:
         """Whether `size` bytes more of `caller` may be kept; they count then. "" is nobody told apart.
 
         While Redis is away, nothing is kept there, and all may be.
         """
-        if not caller or not self._most:
+        if not caller or not self.most:
             return True
-        name = f"{self._prefix}{caller}:{int(self._now() // self._life)}"
+        life = max(1, int(self.life))
+        name = f"{self.prefix}{caller}:{int(self.now() // life)}"
         try:
-            taken = await self._link.call(
-                lambda redis: redis.eval(_TAKE, 1, name, str(size), str(self._most), str(self._life))
+            taken = await self.link.call(
+                lambda redis: redis.eval(_TAKE, 1, name, str(size), str(self.most), str(life))
             )
         except Away:
             return True

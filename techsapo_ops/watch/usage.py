@@ -6,24 +6,16 @@ import re
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 from techsapo_ops.adapters.http import Unreachable, fetch
 from techsapo_ops.services.registry import facts
+from techsapo_ops.stack.engine import Recorded
 from techsapo_ops.stack.observed import Observed, ObservedService
 
 REQUESTS = "techsapo_http_requests_total"
 _SAMPLE = re.compile(rf"^{REQUESTS}(?:\{{[^\n]*\}})? ([0-9.eE+]+)(?: |$)", re.MULTILINE)
 _TIMEOUT = 1.0
 _LIMIT = 8 * 1024 * 1024
-
-
-class Watched(Protocol):
-    """What is watched."""
-
-    def observe(self, *, measure: bool = False) -> Observed:
-        """What exists now; `measure` adds what each service uses."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +40,7 @@ class Reading:
 class Monitor:
     """Reads a stack again and again; rates are those between two readings."""
 
-    def __init__(self, stack: Watched) -> None:
+    def __init__(self, stack: Recorded) -> None:
         self._stack = stack
         self.seen = Observed(False)
         """All that was seen at the last reading."""

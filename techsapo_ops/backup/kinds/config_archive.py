@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from techsapo_ops import __version__
+from techsapo_ops.adapters.folders import read_error
 from techsapo_ops.adapters.nofollow import NoFollowFile
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter, Stream
 from techsapo_ops.adapters.tarball import ArchiveError, entries
@@ -112,10 +113,7 @@ class ConfigSource:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise OpsError(
-                msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror),
-                msg("run this command as a user who can read it"),
-            ) from None
+            raise read_error(path, error, msg("run this command as a user who can read it")) from None
         if path in self.masked:
             content = self._without(content)
         if _PRIVATE_KEY in content:

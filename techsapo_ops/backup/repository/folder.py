@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.files import sync_directory, write_atomic
-from techsapo_ops.adapters.folders import open_file, opened
+from techsapo_ops.adapters.folders import open_file, opened, read_error
 from techsapo_ops.adapters.lock import MODE, exclusive
 from techsapo_ops.adapters.packed import PackedReader, cannot_write, open_plain
 from techsapo_ops.backup.repository import manifest as manifests
@@ -68,6 +68,7 @@ class Backup:
         return self.manifest
 
 
+@dataclass(frozen=True, slots=True)
 class Repository:
     """The backups below `path`; `keyring` knows whose they are, and new ones get their MAC by it.
 
@@ -75,17 +76,10 @@ class Repository:
     that other hosts have.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        keyring: Keyring | None = None,
-        noted: Path | None = None,
-        places: Places | None = None,
-    ) -> None:
-        self.path = path
-        self.places = places
-        self.keyring = keyring
-        self._noted = noted
+    path: Path
+    keyring: Keyring | None = None
+    noted: Path | None = None
+    places: Places | None = None
 
     def lock(self, wait: float = 0.0) -> AbstractContextManager[object]:
         """Be the only one that writes here. Raises OpsError naming who does already, or why nobody may."""
@@ -104,10 +98,7 @@ class Repository:
         except FileNotFoundError:
             return ()
         except OSError as error:
-            raise OpsError(
-                msg("cannot read {path}: {strerror}", path=self.path, strerror=error.strerror),
-                msg("check who owns it"),
-            ) from None
+            raise read_error(self.path, error, msg("check who owns it")) from None
         return tuple(sorted(map(_backup, folders), key=lambda b: (b.sequence, b.id)))
 
     def find(self, word: str = "latest") -> Backup:
@@ -257,8 +248,8 @@ class Repository:
             backup.folder.rename(gone)
             sync_directory(self.path)
             _erase(gone)
-            if self._noted is not None:
-                self._own(backup, self._noted).unlink(missing_ok=True)
+            if self.noted is not None:
+                self._own(backup, self.noted).unlink(missing_ok=True)
         except OSError as error:
             raise cannot_write(backup.folder, error) from None
 
@@ -275,12 +266,12 @@ class Repository:
 
     def checks_of(self, name: str) -> dict[str, Any]:
         """What was found out about a backup that may be on another host."""
-        return records.read(self._noted / f"{name}.json") if self._noted is not None else {}
+        return records.read(self.noted / f"{name}.json") if self.noted is not None else {}
 
     def note(self, backup: Backup, key: str, value: dict[str, Any]) -> None:
         """Write down what was found out. Raises OpsError."""
-        if self._noted is not None:
-            records.write(self._own(backup, self._noted), {**self.checks(backup), key: value})
+        if self.noted is not None:
+            records.write(self._own(backup, self.noted), {**self.checks(backup), key: value})
 
     def _own(self, backup: Backup, noted: Path) -> Path:
         return noted / f"{backup.id}.json"

@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from techsapo_ops.adapters.files import make_once
+from techsapo_ops.adapters.folders import read_error
 from techsapo_ops.adapters.mac import mac, same
 from techsapo_ops.adapters.packed import cannot_write, open_plain
 from techsapo_ops.errors import OpsError
@@ -160,10 +161,7 @@ def _read_key(path: Path) -> _Key:
                 )
             value = bytes.fromhex(json.loads(file.read(_LONGEST_KEY))["key"])
     except OSError as error:
-        raise OpsError(
-            msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror),
-            msg("run the command as the user who made the backups"),
-        ) from None
+        raise read_error(path, error, msg("run the command as the user who made the backups")) from None
     except (KeyError, TypeError, ValueError, RecursionError):
         value = b""
     if len(value) != _KEY_BYTES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -19,6 +19,7 @@ from techsapo_ops.cli.incidents.panel import verdict_of
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.cli.output import harmless_values, plain
 from techsapo_ops.errors import OpsError
+from techsapo_ops.masking.fields import with_texts
 from techsapo_ops.masking.masker import Masker
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.question import TaskType
@@ -132,7 +133,7 @@ def _evidence(place: SpecChoice, about: str, span: timedelta) -> Document:
 def _sent(work: Callable[[], Document]) -> Document:
     """What `work` returns, without secrets and control characters. Raises ToolError for what went wrong."""
     try:
-        document: Document = _masked(harmless_values(work()), Masker("secrets"))
+        document: Document = with_texts(harmless_values(work()), Masker("secrets").mask)
     except OpsError as error:
         raise ToolError(": ".join(filter(None, (error.message, error.hint)))) from None
     size = len(json.dumps(document, ensure_ascii=False).encode(errors="replace"))
@@ -141,11 +142,3 @@ def _sent(work: Callable[[], Document]) -> Document:
             msg("the answer has {size} bytes, more than {most}: ask for less", size=size, most=MOST)
         )
     return document
-
-
-def _masked(node: Any, masker: Masker) -> Any:
-    if isinstance(node, Mapping):
-        return {name: _masked(value, masker) for name, value in node.items()}
-    if isinstance(node, list):
-        return [_masked(each, masker) for each in node]
-    return masker.mask(node) if isinstance(node, str) else node

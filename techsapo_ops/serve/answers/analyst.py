@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 import structlog
 
@@ -23,20 +24,14 @@ from techsapo_ops.wallbounce.run import OUT_OF_TIME
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
 class Analyst:
     """Lets `wallbounce` analyse questions, each of them for `per_request_usd` at most, from the budgets."""
 
-    def __init__(
-        self,
-        wallbounce: WallBounce,
-        spending: Spending,
-        per_request_usd: float | None,
-        tracing: Tracing = UNTRACED,
-    ) -> None:
-        self._wallbounce = wallbounce
-        self._spending = spending
-        self._limit = per_request_usd
-        self._tracing = tracing
+    wallbounce: WallBounce
+    spending: Spending
+    per_request_usd: float | None
+    tracing: Tracing = UNTRACED
 
     async def analyse(
         self, question: Question, request: AuditedRequest, hear: Observer
@@ -48,16 +43,18 @@ class Analyst:
         fails or is cancelled. Raises AnalysisError, or Problem where no budget has room for it.
         """
         task_type = request.task_type
-        account = request.account = Account.of(self._spending, request.caller.key, request.request_id)
+        account = request.account = Account.of(self.spending, request.caller.key, request.request_id)
         memory = request.memory
-        worst = self._wallbounce.worst_case(question, task_type)
-        with self._tracing.analysis(task_type, request.request_id) as traced:
+        worst = self.wallbounce.worst_case(question, task_type)
+        with self.tracing.analysis(task_type, request.request_id) as traced:
             try:
                 if memory is not None:
                     await memory.begin(account, request.request_id)
-                if self._limit is None or worst <= self._limit:  # else the analysis refuses before it spends
+                if (
+                    self.per_request_usd is None or worst <= self.per_request_usd
+                ):  # else the analysis refuses before it spends
                     await account.open(worst)
-                analysis: Analysis = await self._wallbounce.analyse(
+                analysis: Analysis = await self.wallbounce.analyse(
                     question,
                     task_type,
                     payer=account,
@@ -67,7 +64,7 @@ class Analyst:
                 )
             finally:
                 await asyncio.shield(account.close() if memory is None else memory.close(account))
-        answer = answer_document(analysis, self._wallbounce, request.request_id, account)
+        answer = answer_document(analysis, self.wallbounce, request.request_id, account)
         answer["processing_ms"] = request.elapsed_ms()
         answer["masked"] = dict(request.masked)
         return answer, not (account.short or _cut_short(analysis))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
 
 from techsapo_ops.masking import MaskLevel
 from techsapo_ops.masking.masker import Masker
@@ -33,47 +34,42 @@ AT_ONCE = 1000
 """Characters of a prompt that is masked while longer ones wait for each other."""
 
 
+@dataclass(frozen=True, slots=True)
 class PendingAnswer:
     """An answer that one caller waits for: what happens on the way, and the answer itself."""
 
-    def __init__(
-        self,
-        request: AuditedRequest,
-        flight: Flight[Document, Step],
-        again: Callable[[], Awaitable[Document]] | None,
-    ) -> None:
-        """`again` asks once more, for who waits for another caller's analysis."""
-        self._request = request
-        self._flight = flight
-        self._again = again
+    request: AuditedRequest
+    flight: Flight[Document, Step]
+    again: Callable[[], Awaitable[Document]] | None
+    """`again` asks once more, for who waits for another caller's analysis."""
 
     @property
     def wait(self) -> VendorWait:
         """How long its analysis waited for vendors."""
-        return self._request.wait
+        return self.request.wait
 
     @property
     def elsewhere(self) -> bool:
         """Whether it waits, or waited, for what another request began, here or at another instance."""
-        return self._again is not None or any(isinstance(event, Elsewhere) for event in self._flight.events)
+        return self.again is not None or any(isinstance(event, Elsewhere) for event in self.flight.events)
 
     async def events(self) -> AsyncIterator[ProgressEvent]:
         """What happened from the start on, until the analysis is over."""
-        async for event in self._flight.follow():
+        async for event in self.flight.follow():
             progress = as_document(event)
             if progress is not None:
                 yield progress
 
     async def answer(self) -> Document:
         """The answer. Raises Problem when there is none."""
-        request = self._request
-        if self._again is None:
-            return await self._flight.result()
+        request = self.request
+        if self.again is None:
+            return await self.flight.result()
         try:
-            shared = await self._flight.result()
+            shared = await self.flight.result()
         except Problem as problem:
             if problem.code == "key_busy":  # the other one's key, not this one's
-                return await self._again()
+                return await self.again()
             request.failed(problem.code, problem.detail)
             raise
         except asyncio.CancelledError:
@@ -137,30 +133,22 @@ async def _masked(prompt: str | Composed, masker: Masker) -> str | Composed:
     return Composed(tuple([Passage(part.name, await masker.masked(part.text)) for part in prompt.parts]))
 
 
+@dataclass(frozen=True, slots=True)
 class Answers:
     """Answers prompts within `limits`. Identical questions under way are one analysis."""
 
-    def __init__(
-        self,
-        limits: Limits,
-        shares: Shares,
-        prompts: Prompts,
-        analyst: Analyst,
-        stored: StoredAnswers,
-        trail: AuditTrail,
-    ) -> None:
-        self._shares = shares
-        self._timeout = seconds(limits.request_timeout)
-        self._prompts = prompts
-        self._analyst = analyst
-        self._stored = stored
-        self._trail = trail
-        self._flights = Flights[Document, Step]()
+    limits: Limits
+    shares: Shares
+    prompts: Prompts
+    analyst: Analyst
+    stored: StoredAnswers
+    trail: AuditTrail
+    _flights: Flights[Document, Step] = field(default_factory=Flights[Document, Step])
 
     @property
     def active(self) -> int:
         """How many analyses are under way."""
-        return self._shares.taken
+        return self.shares.taken
 
     @asynccontextmanager
     async def asking(
@@ -179,11 +167,11 @@ class Answers:
 
         Raises Problem for a prompt that is not accepted.
         """
-        question = await self._prompts.question(prompt, language, request_id, caller)
-        request = self._trail.begin(str(prompt), task_type, request_id, caller)
+        question = await self.prompts.question(prompt, language, request_id, caller)
+        request = self.trail.begin(str(prompt), task_type, request_id, caller)
         request.masked, request.memory = question.masker.counts, memory
         request.sources = tuple(dict.fromkeys(source.file for source in question.sources))
-        key = self._stored.key(question, task_type, caller.id)
+        key = self.stored.key(question, task_type, caller.id)
         flight, first = self._flights.board(key, lambda f: self._fly(f, key, question, request))
         request.joined = not first
 
@@ -204,9 +192,10 @@ class Answers:
     async def _fly(
         self, flight: Flight[Document, Step], key: str, question: Question, request: AuditedRequest
     ) -> Document:
+        timeout = seconds(self.limits.request_timeout)
         try:
-            async with asyncio.timeout(self._timeout):
-                answer = await self._stored.find(key)
+            async with asyncio.timeout(timeout):
+                answer = await self.stored.find(key)
                 if answer is None:
                     answer = await self._at_work(key, question, request, flight)
                 else:
@@ -219,11 +208,11 @@ class Answers:
             request.failed(problem.code, problem.detail)
             raise
         except TimeoutError:
-            request.failed("timeout", f"no verdict within {self._timeout:g} s")
+            request.failed("timeout", f"no verdict within {timeout:g} s")
             raise Problem(
                 504,
                 "timeout",
-                msg("the analysis took longer than {timeout:g} s", timeout=self._timeout),
+                msg("the analysis took longer than {timeout:g} s", timeout=timeout),
                 retry_after=RETRY_AFTER,
             ) from None
         except asyncio.CancelledError:
@@ -245,8 +234,8 @@ class Answers:
             if not flight.events:
                 flight.tell(Elsewhere())
 
-        with self._shares.place(request.caller.key):
-            made, here = await self._stored.once(
+        with self.shares.place(request.caller.key):
+            made, here = await self.stored.once(
                 key, lambda: self._analysed(key, question, request, flight.tell), waiting
             )
         return made if here else _reused(made, request)
@@ -254,10 +243,10 @@ class Answers:
     async def _analysed(
         self, key: str, question: Question, request: AuditedRequest, hear: Observer
     ) -> Document:
-        made, complete = await self._analyst.analyse(question, request, hear)
+        made, complete = await self.analyst.analyse(question, request, hear)
         # One that began while another provider was worth asking is not what is answered now.
-        if complete and self._stored.key(question, request.task_type, request.caller.id) == key:
-            await self._stored.keep(key, made, request.caller.id)
+        if complete and self.stored.key(question, request.task_type, request.caller.id) == key:
+            await self.stored.keep(key, made, request.caller.id)
         return made
 
 

@@ -55,28 +55,19 @@ _ECHO = 16
 """Characters in a row that a vendor's words and the question share by no chance."""
 
 
+@dataclass(frozen=True, slots=True)
 class AuditTrail:
     """Writes down the requests of one instance, for which `simulated` providers answer or real ones.
 
     Prompts and answers are in no log, and in the audit log masked or not at all, as `kept` says.
     """
 
-    def __init__(
-        self,
-        instance: str,
-        audit: AuditLog,
-        metrics: Metrics,
-        prompt_hash: PromptHash,
-        *,
-        kept: Audit,
-        simulated: bool,
-    ) -> None:
-        self.instance = instance
-        self.audit = audit
-        self.metrics = metrics
-        self.prompt_hash = prompt_hash
-        self.kept = kept
-        self.simulated = simulated
+    instance: str
+    audit: AuditLog
+    metrics: Metrics
+    prompt_hash: PromptHash
+    kept: Audit
+    simulated: bool
 
     def begin(self, prompt: str, task_type: TaskType, request_id: str, caller: Caller) -> AuditedRequest:
         """A request that came just now."""

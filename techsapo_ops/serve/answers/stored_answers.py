@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
@@ -27,6 +27,7 @@ IMMATERIAL = frozenset({"request_id", "masker"})
 _MATERIAL = tuple(f.name for f in fields(Question) if f.name not in IMMATERIAL)
 
 
+@dataclass(frozen=True, slots=True)
 class StoredAnswers:
     """Answers by question, each stored for `ttl` seconds; none at all where that is 0.
 
@@ -35,21 +36,12 @@ class StoredAnswers:
     used up no more are stored: they would take the room of what others have stored.
     """
 
-    def __init__(
-        self,
-        cache: AnswerCache,
-        lock: SharedLock,
-        ttl: float,
-        setting: Callable[[str], str],
-        count: Callable[[str], None],
-        share: StorageShare | None = None,
-    ) -> None:
-        self._share = share
-        self._cache = cache
-        self._lock = lock
-        self._ttl = ttl
-        self._setting = setting
-        self._count = count
+    cache: AnswerCache
+    lock: SharedLock
+    ttl: float
+    setting: Callable[[str], str]
+    count: Callable[[str], None]
+    share: StorageShare | None = None
 
     def key(self, question: Question, task_type: TaskType, caller: str) -> str:
         """Same key for the same question to the letter, of the same tier and in the same setting of `caller`.
@@ -57,7 +49,7 @@ class StoredAnswers:
         Nothing is folded: the fault that is asked about may be an indentation or a full-width digit.
         """
         asked = {name: getattr(question, name) for name in _MATERIAL}
-        parts = [self._setting(caller), task_type, asked]
+        parts = [self.setting(caller), task_type, asked]
         try:
             whole = orjson.dumps(parts, tuple)  # the parts of a question are tuples with names
         except TypeError:  # a lone surrogate, which a question may differ in
@@ -66,15 +58,15 @@ class StoredAnswers:
 
     async def find(self, key: str) -> Document | None:
         """The answer of `key`, where there is one; the look-up counts."""
-        return await self._look_up(key, self._count)
+        return await self._look_up(key, self.count)
 
     async def keep(self, key: str, answer: Document, caller: str = "") -> None:
         """Store `answer`, which `caller` asked for; "" is nobody told apart."""
-        if self._ttl <= 0:
+        if self.ttl <= 0:
             return
         value = dump(answer)
-        if self._share is None or await self._share.takes(caller, len(value)):
-            await self._cache.set(key, value, self._ttl)
+        if self.share is None or await self.share.takes(caller, len(value)):
+            await self.cache.set(key, value, self.ttl)
 
     async def once(
         self, key: str, work: Callable[[], Awaitable[Document]], waiting: Callable[[], None]
@@ -83,16 +75,16 @@ class StoredAnswers:
 
         `waiting` is called again and again while that one is at it.
         """
-        if self._ttl <= 0:
+        if self.ttl <= 0:
             return await work(), True
-        return await self._lock.run(key, lambda: self._look_up(key, lambda _: None), work, waiting=waiting)
+        return await self.lock.run(key, lambda: self._look_up(key, lambda _: None), work, waiting=waiting)
 
     async def _look_up(self, key: str, count: Callable[[str], None]) -> Document | None:
-        if self._ttl <= 0:
+        if self.ttl <= 0:
             return None
-        errors = self._cache.read_errors
-        raw = await self._cache.get(key)
-        failed = self._cache.read_errors > errors
+        errors = self.cache.read_errors
+        raw = await self.cache.get(key)
+        failed = self.cache.read_errors > errors
         answer: Document | None = None
         if raw is not None:
             try:

@@ -85,29 +85,21 @@ PER_MINUTE: Mapping[Plan, int] = {"basic": 100, "standard": 1000, "premium": 500
 """Requests a minute of a key without a rate of its own, by its plan."""
 
 
+@dataclass(frozen=True, slots=True)
 class Gate:
     """Lets requests in. Raises Problem for those that it does not."""
 
-    def __init__(
-        self,
-        auth: Auth,
-        keys: KeyRing | None,
-        limiter: RateLimiter | None,
-        metrics: Metrics,
-        anomalies: Anomalies,
-        sign_in: SignIn,
-    ) -> None:
-        self._neighbours = Neighbours(auth.monitoring_networks or ())
-        self._keys = keys
-        self._limiter = limiter
-        self._metrics = metrics
-        self._anomalies = anomalies
-        self._sign_in = sign_in
+    neighbours: Neighbours
+    keys: KeyRing | None
+    limiter: RateLimiter | None
+    metrics: Metrics
+    anomalies: Anomalies
+    sign_in: SignIn
 
     @property
     def needs_keys(self) -> bool:
         """Whether questions need a key."""
-        return self._keys is not None
+        return self.keys is not None
 
     async def admit(self, request: Request, scope: Scope = "ask") -> Caller:
         """The caller of a question: with a key and within its rate, or anybody while the API is open.
@@ -116,13 +108,13 @@ class Gate:
         """
         caller = await self.known(request, scope)
         key = caller.key
-        if key is None or self._limiter is None:
+        if key is None or self.limiter is None:
             return caller
         limit = key.per_minute or PER_MINUTE[key.plan]
-        allowance = await self._limiter.hit(key.id, limit)
+        allowance = await self.limiter.hit(key.id, limit)
         request.state.headers = allowance.headers()
         if not allowance.allowed:
-            self._metrics.count("techsapo_rate_limit_hits_total", key.plan)
+            self.metrics.count("techsapo_rate_limit_hits_total", key.plan)
             raise Problem(
                 429,
                 "rate_limited",
@@ -137,31 +129,31 @@ class Gate:
         address = str(request.state.client)
         given = header_of(request.scope, b"x-user-id")
         claimed = given if given and _SANE_USER.fullmatch(given) else None
-        if self._keys is None:
-            signed_in = self._sign_in.user(request)
+        if self.keys is None:
+            signed_in = self.sign_in.user(request)
             if signed_in == "" and header_of(request.scope, b"x-forwarded-for") is not None:
                 # nginx would tell who it is; one with a template of the operator's own may not ask.
                 raise Problem(401, "sign_in", msg("nobody is signed in, or nginx does not pass on the user"))
             return Caller(claimed, None, address, signed_in)
         key = self._check(request, address, scope)
-        return Caller(claimed, key, address, self._sign_in.user(request))
+        return Caller(claimed, key, address, self.sign_in.user(request))
 
     async def admit_monitor(self, request: Request, *also: Scope) -> ApiKey | None:
         """Let a look at the inside pass: from this host and named networks, else with a key, its own or one
         that may do one of `also`.
         """
-        if self._keys is None or self._neighbours.has(request.scope):
+        if self.keys is None or self.neighbours.has(request.scope):
             return None
         return self._check(request, str(request.state.client), "monitor", *also)
 
     @property
     def knows_people(self) -> bool:
         """Whether people are told apart: by keys, or by signing in."""
-        return self._keys is not None or self._sign_in.expected
+        return self.keys is not None or self.sign_in.expected
 
     def barred(self, key: str, scope: Scope) -> Problem | None:
         """Why a stream that the key of that id opened has to end; None while it may go on."""
-        refusal = self._keys.refusal(key, scope) if self._keys is not None else None
+        refusal = self.keys.refusal(key, scope) if self.keys is not None else None
         if refusal is None:
             return None
         return Problem(
@@ -174,20 +166,20 @@ class Gate:
         return None if key is None else lambda: self.barred(key.id, "ask")
 
     def _check(self, request: Request, address: str, *scopes: Scope) -> ApiKey:
-        assert self._keys is not None  # noqa: S101 - both callers have looked
+        assert self.keys is not None  # noqa: S101 - both callers have looked
         try:
-            key = self._keys.check(given_key(request), *scopes)
+            key = self.keys.check(given_key(request), *scopes)
         except KeyRefused as error:
-            self._metrics.count("techsapo_auth_failures_total", error.reason)
-            self._anomalies.key_refused(error.reason, request.state.request_id, address)
+            self.metrics.count("techsapo_auth_failures_total", error.reason)
+            self.anomalies.key_refused(error.reason, request.state.request_id, address)
             log.warning(
                 "Authentication failed",
                 requestId=request.state.request_id,
                 reason=error.reason,
                 client=address,
-                trouble=self._keys.trouble or None,
+                trouble=self.keys.trouble or None,
                 # A file of keys that can't be read is a kind of its own: others' lines must not keep it out.
-                refused="keys file" if self._keys.trouble else error.reason,
+                refused="keys file" if self.keys.trouble else error.reason,
             )
             if error.reason == "scope":
                 raise Problem(
@@ -197,7 +189,7 @@ class Gate:
                 ) from None
             request.state.headers = {"WWW-Authenticate": 'Bearer realm="techsapo"'}
             raise Problem(401, "unauthorized", _DETAILS[error.reason]) from None
-        self._anomalies.key_used(key.id, address, request.state.request_id)
+        self.anomalies.key_used(key.id, address, request.state.request_id)
         return key
 
 

@@ -8,6 +8,7 @@ import json
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import structlog
@@ -156,6 +157,7 @@ class SendOnce(Problem):
         return Response(status_code=self.status, headers={"X-Accel-Redirect": ONCE})
 
 
+@dataclass(frozen=True, slots=True)
 class Idempotency:
     """Answers by Idempotency-Key, for one caller and path. Only answers are kept, never problems.
 
@@ -168,21 +170,13 @@ class Idempotency:
     waits any more. Who sends it again gets its answer, and no reply is paid for twice.
     """
 
-    def __init__(
-        self,
-        cache: AnswerCache,
-        lock: SharedLock,
-        journals: RequestJournals,
-        share: StorageShare,
-        count: Count = lambda _: None,
-    ) -> None:
-        self._cache = cache
-        self._lock = lock
-        self._journals = journals
-        self._share = share
-        self._count = count
-        self._flights = Flights[Document, str]()
-        """The one event of each is the digest of its body."""
+    cache: AnswerCache
+    lock: SharedLock
+    journals: RequestJournals
+    share: StorageShare
+    count: Count = lambda _: None
+    _flights: Flights[Document, str] = field(default_factory=Flights[Document, str])
+    """The one event of each is the digest of its body."""
 
     async def once(self, request: Request, caller: Caller, body: BaseModel, work: Work) -> Document:
         """What `work` gives, or gave when this key came first; one that is under way is waited for.
@@ -205,10 +199,10 @@ class Idempotency:
             if held is None:
                 self._not_shared(request)
                 return (await self._keep(caller, request.url.path, name, sent, await work(None)))[0]
-            journal = await self._journals.opened(name, held, sent)
+            journal = await self.journals.opened(name, held, sent)
             if journal.left.head is not None and journal.left.head.get("sent") != sent:
                 raise _reused()
-            document = await work(RequestMemory(journal, self._count, begun))
+            document = await work(RequestMemory(journal, self.count, begun))
             reply, shared = await self._keep(caller, request.url.path, name, sent, document, held)
             if shared:
                 await journal.forget()
@@ -217,14 +211,14 @@ class Idempotency:
             return reply
 
         async def fly(flight: Flight[Document, str]) -> Document:
-            confirms = self._lock.confirms
+            confirms = self.lock.confirms
             surely = (lambda held: self._surely(name, held)) if confirms else None
 
             def begun() -> None:
                 flight.to_its_end = confirms
 
             try:
-                return await self._lock.run_once(
+                return await self.lock.run_once(
                     name, sent, lambda: self._stored(name), lambda held: first(held, begun), surely
                 )
             except OtherWork:
@@ -251,16 +245,16 @@ class Idempotency:
 
     async def answered(self, caller: Caller, path: str, request_id: str) -> Document | None:
         """The answer that `caller` was given on `path` with that id, while it is kept; nobody else's."""
-        noted = await self._cache.get(_place(caller, path, request_id))
+        noted = await self.cache.get(_place(caller, path, request_id))
         reply = None if noted is None else await self._stored(str(load(noted)))
         document: Document | None = None if reply is None else reply["document"]
         return document if document is not None and document["request_id"] == request_id else None
 
     def _not_shared(self, request: Request) -> None:
         """Say that another instance will not know of this request. Raises SendOnce where nginx must know."""
-        if self._lock.shared and request.headers.get(RETRIED):
+        if self.lock.shared and request.headers.get(RETRIED):
             raise SendOnce
-        _tell(request, "Idempotency-Kept", "no" if self._lock.shared else "instance")
+        _tell(request, "Idempotency-Kept", "no" if self.lock.shared else "instance")
 
     async def _keep(
         self, caller: Caller, path: str, name: str, sent: str, document: Document, held: Held | None = None
@@ -269,27 +263,27 @@ class Idempotency:
         reply = {"sent": sent, "document": document}
         value = dump(reply)
         note = dump(name)
-        if not await self._share.takes(caller.id, len(value) + len(note)):
+        if not await self.share.takes(caller.id, len(value) + len(note)):
             return reply, False
         place = _place(caller, path, document["request_id"])
         # Whoever sends a request may name its id: an address of an answer leads to the first one that had it.
-        if await self._cache.get(place) is None:
-            await self._cache.set(place, note, KEEP)
-        if held is None or not self._lock.confirms:
-            return reply, await self._cache.set(name, value, KEEP)
-        sealed = self._cache.closed(name, value, KEEP)
+        if await self.cache.get(place) is None:
+            await self.cache.set(place, note, KEEP)
+        if held is None or not self.lock.confirms:
+            return reply, await self.cache.set(name, value, KEEP)
+        sealed = self.cache.closed(name, value, KEEP)
         try:
-            return reply, await self._lock.keep(held, self._cache.place(name), sealed, KEEP)
+            return reply, await self.lock.keep(held, self.cache.place(name), sealed, KEEP)
         except Unconfirmed:  # it is paid: given once is better than not at all
             return reply, False
 
     async def _surely(self, name: str, held: Held) -> Document | None:
         """What is kept by `name`, by the Redis that holds the lock. Raises Unconfirmed."""
-        raw = self._cache.opened(name, await self._lock.read(held, self._cache.place(name)))
+        raw = self.cache.opened(name, await self.lock.read(held, self.cache.place(name)))
         return None if raw is None else dict(load(raw))
 
     async def _stored(self, name: str) -> Document | None:
-        raw = await self._cache.get(name)
+        raw = await self.cache.get(name)
         return None if raw is None else dict(load(raw))
 
 

@@ -6,6 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import MutableMapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -73,40 +74,32 @@ def only_language(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes
     return rest if chosen is None else [*rest, (b"cookie", chosen)]
 
 
+@dataclass(frozen=True, slots=True)
 class Envelope:
     """Gives each request its id and its client's address (`request.state.client`), counts and logs it, sets
     the headers of every answer, and makes sure that there is one. While the instance drains, it asks
     kept-alive connections to close.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        metrics: Metrics,
-        lifecycle: Lifecycle,
-        anomalies: Anomalies,
-        proxies: Proxies,
-        tracing: Tracing,
-    ) -> None:
-        self._app = app
-        self._metrics = metrics
-        self._proxies = proxies
-        self._anomalies = anomalies
-        self._lifecycle = lifecycle
-        self._tracing = tracing
+    app: ASGIApp
+    metrics: Metrics
+    lifecycle: Lifecycle
+    anomalies: Anomalies
+    proxies: Proxies
+    tracing: Tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
         if scope["type"] not in {"http", "websocket"}:
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         started = time.perf_counter()
         scope["headers"] = only_language(scope["headers"])
         request_id = request_id_of(scope)
         scope["state"] = {**scope.get("state", {}), "request_id": request_id}
-        OwnTime.begin(scope, self._metrics.lag.missed())
-        scope["state"]["client"] = await self._proxies.client(scope)
-        trace = self._tracing.request(scope, request_id)
+        OwnTime.begin(scope, self.metrics.lag.missed())
+        scope["state"]["client"] = await self.proxies.client(scope)
+        trace = self.tracing.request(scope, request_id)
         extra = (*_HEADERS, (b"x-request-id", request_id.encode("ascii")))
         status, streamed = 0, scope["type"] == "websocket"
 
@@ -119,7 +112,7 @@ class Envelope:
                 status = message["status"]
                 own = list(message.get("headers", ()))
                 streamed |= any(k == b"content-type" and v.startswith(_STREAM) for k, v in own)
-                closing = ((b"connection", b"close"),) if self._lifecycle.draining else ()
+                closing = ((b"connection", b"close"),) if self.lifecycle.draining else ()
                 given = {k.lower().encode(): v.encode() for k, v in scope["state"].get("headers", {}).items()}
                 own += [(k, v) for k, v in given.items() if all(k != there for there, _ in own)]
                 own += [_NO_STORE] if all(k.lower() != _NO_STORE[0] for k, _ in own) else []
@@ -128,7 +121,7 @@ class Envelope:
 
         try:
             try:
-                await self._app(scope, receive, send_with_headers)
+                await self.app(scope, receive, send_with_headers)
             except REFUSALS as error:
                 if status:
                     raise
@@ -149,7 +142,7 @@ class Envelope:
             )  # within a stream, whose status was sent before
             trace.ended(route if route != UNMATCHED else None, status or 499, problem_status)
             if DRILL not in scope["state"]:
-                self._anomalies.seen(scope, known=route != UNMATCHED)
+                self.anomalies.seen(scope, known=route != UNMATCHED)
 
     def _account(self, scope: Scope, request_id: str, status: int, seconds: float, *, streamed: bool) -> None:
         """Count and log a request; of a stream the time says nothing."""
@@ -158,19 +151,19 @@ class Envelope:
         route = _route(scope)
         drill = scope["state"].get(DRILL)
         if drill is not None:
-            self._metrics.drilled(drill, status)
+            self.metrics.drilled(drill, status)
             log.debug("Request of a drill", requestId=request_id, method=method, route=route, status=status)
             return
-        self._metrics.http(method, route, status, None if streamed else seconds, request_id)
+        self.metrics.http(method, route, status, None if streamed else seconds, request_id)
         own = None
         if route in ANSWERING and not 400 <= status < 499:  # what is refused takes no time worth telling
             own = OwnTime.of(scope).seconds()
-            self._metrics.answered(method, route, own, request_id)
+            self.metrics.answered(method, route, own, request_id)
             if status < 500 <= scope["state"].get("problem_status", 0):
-                self._metrics.count("techsapo_http_failed_streams_total", method, route)
+                self.metrics.count("techsapo_http_failed_streams_total", method, route)
         problem = scope["state"].get("problem")
         if problem is not None:
-            self._metrics.count("techsapo_errors_total", problem)
+            self.metrics.count("techsapo_errors_total", problem)
         tell = log.debug if route in _PROBES else log.info
         refused = {"refused": str(status)} if status in _REFUSED else {}
         tell(

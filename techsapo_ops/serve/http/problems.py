@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from starlette.types import Scope
 
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.catalogue.translations import LANGUAGES, Language, in_language, words_of
+from techsapo_ops.masking.fields import with_texts
 from techsapo_ops.messages import joined, msg, template
 from techsapo_ops.serve.bodies.base import OpenAIError, OpenAIErrorBody, ProblemBody
 
@@ -166,7 +168,7 @@ class Problem(Exception):
             detail=in_language(self.detail, language),
             **({"request_id": request_id} if request_id else {}),
             **({} if self.retry_after is None else {"retry_after": self._wait}),
-            **{name: _said(value, language) for name, value in self.members.items()},
+            **with_texts(self.members, partial(in_language, language=language)),
         ).document()
 
     def body(self, scope: Scope) -> dict[str, Any]:
@@ -230,17 +232,6 @@ def unconfirmed() -> Problem:
         "question; try again"
     )
     return Problem(503, "unconfirmed", detail, retry_after=2.0)
-
-
-def _said(value: Any, language: Language) -> Any:
-    """A member of a problem, with the messages in it in `language`."""
-    if isinstance(value, str):
-        return in_language(value, language)
-    if isinstance(value, list):
-        return [_said(each, language) for each in value]
-    if isinstance(value, dict):
-        return {name: _said(each, language) for name, each in value.items()}
-    return value
 
 
 def _request_id(scope: Scope) -> str:

@@ -10,7 +10,7 @@ import asyncio
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -33,29 +33,25 @@ AT_ONCE = 40
 """Investigations of one instance at once: of a storm each has its first message soon."""
 
 
+@dataclass(eq=False, slots=True)
 class Runner:
     """The investigations of `instance`, each of `deadline` at most."""
 
-    def __init__(
-        self,
-        store: IncidentStore,
-        investigation: Investigation,
-        deadline: timedelta,
-        instance: str,
-        held: Callable[[], Holders | None] = lambda: None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._store = store
-        self._investigation = investigation
-        self._deadline = deadline
-        self._instance = instance
-        self._worker = f"{instance} {uuid.uuid4().hex[:8]}"
-        self._held = held
-        self._now = now
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._woken = asyncio.Event()
-        self._away = False
+    store: IncidentStore
+    investigation: Investigation
+    deadline: timedelta
+    instance: str
+    held: Callable[[], Holders | None] = lambda: None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _name: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _loop: asyncio.AbstractEventLoop | None = None
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _away: bool = False
+
+    @property
+    def _worker(self) -> str:
+        return f"{self.instance} {self._name}"
 
     def wake(self) -> None:
         """Look now. May be called from any thread once `watch` runs."""
@@ -98,7 +94,7 @@ class Runner:
         self._woken.set()
 
     def _sweep(self) -> None:
-        now, held = self._now(), self._held()
+        now, held = self.now(), self.held()
 
         def decide(state: State) -> list[Change]:
             closed = over(state, now)
@@ -106,7 +102,7 @@ class Runner:
             left = [i for i in state.incidents if i.number not in numbers]
             return [*closed, *(self._noted(left, state, held) if held is not None else ())]
 
-        self._store.change(open_ones, decide)
+        self.store.change(open_ones, decide)
 
     def _noted(self, incidents: Iterable[Incident], state: State, held: Holders) -> Iterator[Change]:
         """The incidents that somebody else has by now."""
@@ -115,20 +111,20 @@ class Runner:
             names = {by for of, by in held if any(of.items() <= each.items() for each in labels)}
             holders = ", ".join(sorted(names))[: COLUMN["holders"]]
             if holders != incident.holders:
-                entry = Entry(self._now(), "acknowledged", holders)
+                entry = Entry(self.now(), "acknowledged", holders)
                 yield Change(replace(incident, holders=holders), entries=(entry,))
 
     def _taken(self, room: int) -> list[Incident]:
         """Incidents that wait and that are this instance's now, the oldest first."""
         taken: list[Incident] = []
-        for each in self._store.incidents(waiting(self._now()), limit=max(0, room), oldest=True):
-            incident = self._store.alter(each.number, self._take)
+        for each in self.store.incidents(waiting(self.now()), limit=max(0, room), oldest=True):
+            incident = self.store.alter(each.number, self._take)
             if incident is not None and incident.worker == self._worker:
                 taken.append(incident)
         return taken
 
     def _take(self, incident: Incident) -> Change | None:
-        now = self._now()
+        now = self.now()
         resumed = incident.investigation == "running"
         if incident.investigation != "due" and not (resumed and (incident.lease or now) < now):
             return None
@@ -137,18 +133,18 @@ class Runner:
             incident, investigation="running", worker=self._worker, lease=lease, investigated=began
         )
         text = "resumed" if resumed else ""
-        return Change(mine, entries=(Entry(now, "investigating", text, self._instance),))
+        return Change(mine, entries=(Entry(now, "investigating", text, self.instance),))
 
     async def _investigate(self, incident: Incident) -> None:
         number = incident.number
-        lease = Lease(self._store, number, self._worker, self._now)
-        until = (incident.investigated or self._now()) + self._deadline
-        work = asyncio.create_task(self._investigation.run(incident, lease, until))
+        lease = Lease(self.store, number, self._worker, self.now)
+        until = (incident.investigated or self.now()) + self.deadline
+        work = asyncio.create_task(self.investigation.run(incident, lease, until))
         try:
             while not (await asyncio.wait({work}, timeout=RENEW))[0]:
                 with suppress(Away):
-                    lasts = self._now() + LEASE
-                    if not await asyncio.to_thread(self._store.renew, number, self._worker, lasts):
+                    lasts = self.now() + LEASE
+                    if not await asyncio.to_thread(self.store.renew, number, self._worker, lasts):
                         raise Lost
             work.result()
         except Lost:
@@ -165,5 +161,5 @@ class Runner:
                 work.cancel()
                 await asyncio.wait({work})
                 with suppress(Away):  # let another one go on at once
-                    over_now = asyncio.to_thread(self._store.renew, number, self._worker, self._now())
+                    over_now = asyncio.to_thread(self.store.renew, number, self._worker, self.now())
                     await asyncio.shield(over_now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 from fastapi import APIRouter, Request
@@ -37,37 +38,29 @@ from techsapo_ops.wallbounce.run import FEWEST
 Status = Literal["healthy", "degraded", "down"]
 
 
+@dataclass(frozen=True, slots=True)
 class Health:
     """What the health endpoints say of this instance and of what it depends on.
 
     `standing` tells how a provider of `registry` does.
     """
 
-    def __init__(
-        self,
-        instance: Instance,
-        registry: Registry,
-        standing: Callable[[str], Standing],
-        cache: AnswerCache,
-        audit: AuditLog,
-        lifecycle: Lifecycle,
-    ) -> None:
-        self._instance = instance
-        self._registry = registry
-        self._standing = standing
-        self._cache = cache
-        self._audit = audit
-        self._lifecycle = lifecycle
+    instance: Instance
+    registry: Registry
+    standing: Callable[[str], Standing]
+    cache: AnswerCache
+    audit: AuditLog
+    lifecycle: Lifecycle
 
     def basic(self) -> tuple[int, AliveBody]:
         """HTTP status and body of /health: whether this process can do its work at all."""
-        alive = bool(self._registry.usable) and self._audit.alive
-        detail = {} if self._audit.alive else {"detail": "the audit writer has stopped"}
+        alive = bool(self.registry.usable) and self.audit.alive
+        detail = {} if self.audit.alive else {"detail": "the audit writer has stopped"}
         body = AliveBody(
             status="ok" if alive else "down",
-            instance=self._instance.name,
-            version=self._instance.version,
-            build=self._instance.build,
+            instance=self.instance.name,
+            version=self.instance.version,
+            build=self.instance.build,
             **detail,
         )
         return (200 if alive else 503), body
@@ -78,20 +71,20 @@ class Health:
         degraded means that answers still come, with a part missing, such as one provider that is down; only
         down is answered 503. It is down too while every provider is down and none may be tried yet.
         """
-        cache = await self._cache.check()
-        audit = self._audit.status()
+        cache = await self.cache.check()
+        audit = self.audit.status()
         status: Status = "healthy"
         if not cache.healthy or not audit.healthy or self._ailing():
             status = "degraded"
-        if not self._audit.alive or self._silent():  # as all do where there is none
+        if not self.audit.alive or self._silent():  # as all do where there is none
             status = "down"
         body = HealthBody(
             status=status,
-            instance=self._instance.name,
-            version=self._instance.version,
-            build=self._instance.build,
-            draining=self._lifecycle.draining,
-            simulated=self._registry.simulated,
+            instance=self.instance.name,
+            version=self.instance.version,
+            build=self.instance.build,
+            draining=self.lifecycle.draining,
+            simulated=self.registry.simulated,
             dependencies=DependenciesBody(
                 cache=CacheHealthBody(
                     status="healthy" if cache.healthy else "degraded",
@@ -114,24 +107,24 @@ class Health:
 
     def _providers(self) -> dict[str, ProviderHealthBody]:
         """Each provider's health; for those that can't be used only the reason."""
-        bodies = {p.name: self._provider(p) for p in self._registry.usable}
-        for name, reason in self._registry.unavailable.items():
+        bodies = {p.name: self._provider(p) for p in self.registry.usable}
+        for name, reason in self.registry.unavailable.items():
             bodies[name] = ProviderHealthBody(status="unavailable", detail=reason)
         return bodies
 
     def _ailing(self) -> bool:
         """Whether a provider is down, or fewer are there than an analysis needs."""
-        up = [self._standing(p.name).up for p in self._registry.usable]
+        up = [self.standing(p.name).up for p in self.registry.usable]
         return not all(up) or len(up) < FEWEST
 
     def _silent(self) -> bool:
         """Whether no provider can answer now: every one is down and left alone."""
-        standings = [self._standing(p.name) for p in self._registry.usable]
+        standings = [self.standing(p.name) for p in self.registry.usable]
         return all(each.turn is Turn.RESTING for each in standings)
 
     def _provider(self, provider: Guarded) -> ProviderHealthBody:
         """How it does, its price (USD per million tokens) and where that is from."""
-        standing = self._standing(provider.name)
+        standing = self.standing(provider.name)
         body = ProviderHealthBody(
             status="available",
             kind=provider.kind,

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -66,23 +67,16 @@ def read_values(samples: Callable[[str], Sequence[Sample]]) -> Values:
     return values
 
 
+@dataclass(frozen=True, slots=True)
 class Telemetry:
     """Reads the figures every `interval` seconds, broadcasts them, and keeps the last minutes' for charts."""
 
-    def __init__(
-        self,
-        read: Callable[[], Values],
-        instance: str,
-        *,
-        interval: float = INTERVAL,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self.broadcast = Broadcast()
-        self.interval = interval
-        self._read = read
-        self._instance = instance
-        self._clock = clock
-        self._history: deque[tuple[float, Values]] = deque(maxlen=READINGS)
+    read: Callable[[], Values]
+    instance: str
+    interval: float = INTERVAL
+    clock: Callable[[], float] = time.time
+    broadcast: Broadcast = field(default_factory=Broadcast)
+    _history: deque[tuple[float, Values]] = field(default_factory=lambda: deque(maxlen=READINGS))
 
     async def run(self) -> None:
         """Read and broadcast until cancelled. A reading that fails is logged, and the next one tried."""
@@ -105,17 +99,17 @@ class Telemetry:
         flat = [_flat(values) for _, values in rows]
         names = sorted({name for row in flat for name in row})
         return RecentBody(
-            instance=self._instance,
+            instance=self.instance,
             interval=self.interval,
             times=[round(when, 1) for when, _ in rows],
             series={name: [row.get(name) for row in flat] for name in names},
         )
 
     async def _tick(self) -> None:
-        values = await asyncio.to_thread(self._read)
-        now = self._clock()
+        values = await asyncio.to_thread(self.read)
+        now = self.clock()
         self._history.append((now, values))
-        data = {"time": round(now, 3), "instance": self._instance, "metrics": values}
+        data = {"time": round(now, 3), "instance": self.instance, "metrics": values}
         message = {"type": "metrics", "data": data}
         await self.broadcast.publish(json.dumps(message, ensure_ascii=False, separators=(",", ":")))
 

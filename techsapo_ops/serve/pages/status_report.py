@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -89,35 +90,27 @@ class _Report(NamedTuple):
     backups: BackupsBody | None = None
 
 
+@dataclass(frozen=True, slots=True)
 class StatusReport:
     """Health, exposures, alerts, jobs and costs in one document. `options` tell the alerts' thresholds and
     the exposures as they are now. `prometheus` is None where the stack has none.
     """
 
-    def __init__(
-        self,
-        health: Health,
-        prometheus: Prometheus | None,
-        spending: Spending,
-        audit: AuditLog,
-        options: Options,
-        acknowledgements: Acknowledgements | None = None,
-    ) -> None:
-        self._acknowledgements = acknowledgements
-        self._health = health
-        self._prometheus = prometheus
-        self._spending = spending
-        self._audit = audit
-        self._options = options
+    health: Health
+    prometheus: Prometheus | None
+    spending: Spending
+    audit: AuditLog
+    options: Options
+    acknowledgements: Acknowledgements | None = None
 
     async def body(self) -> StatusBody:
         """Alerts and jobs are null where no Prometheus tells of them, and `watched` says why."""
-        facts = await asyncio.to_thread(self._options.page_facts)
+        facts = await asyncio.to_thread(self.options.page_facts)
         (_, health), (watched, report) = await asyncio.gather(
-            self._health.detailed(), self._watched(facts.thresholds)
+            self.health.detailed(), self._watched(facts.thresholds)
         )
-        spent = await asyncio.to_thread(_costs, self._audit, self._spending.budget.count_simulated)
-        folder = self._options.maintenance
+        spent = await asyncio.to_thread(_costs, self.audit, self.spending.budget.count_simulated)
+        folder = self.options.maintenance
         closed = await asyncio.to_thread(notice_in, folder) if folder is not None else None
         budget = [
             BudgetBody(
@@ -126,7 +119,7 @@ class StatusReport:
                 limit_usd=self._limit(labels["period"]),
                 warn_percent=facts.thresholds.get("BudgetHigh", 100 * WARN_AT),
             )
-            for labels, percent in self._spending.percent()
+            for labels, percent in self.spending.percent()
         ]
         return StatusBody(
             health=health,
@@ -152,25 +145,25 @@ class StatusReport:
 
     async def _watched(self, thresholds: Mapping[str, float]) -> tuple[str, _Report]:
         """What Prometheus tells, and who has which alert, which none of it waits for long."""
-        if self._prometheus is None:
+        if self.prometheus is None:
             return "absent", _Report()
-        acknowledgements = self._acknowledgements
-        left = NewestCopies(self._prometheus) if self._options.spec.hosts else self._prometheus
+        acknowledgements = self.acknowledgements
+        left = NewestCopies(self.prometheus) if self.options.spec.hosts else self.prometheus
         try:
             firing, stack, jobs, backups, seen = await asyncio.gather(
-                asyncio.to_thread(self._prometheus.alerts),
-                asyncio.to_thread(_stack, self._prometheus, left, thresholds),
+                asyncio.to_thread(self.prometheus.alerts),
+                asyncio.to_thread(_stack, self.prometheus, left, thresholds),
                 asyncio.to_thread(_jobs, left),
                 asyncio.to_thread(_backups, left),
                 asyncio.to_thread(acknowledgements.glance if acknowledgements is not None else Glance),
             )
         except (Unreachable, ApiError):
             return "unreachable", _Report()
-        alerts = _alerts(firing, seen, self._options.spec.locale)
+        alerts = _alerts(firing, seen, self.options.spec.locale)
         return "ready", _Report(alerts, *stack, jobs, backups)
 
     def _limit(self, period: str) -> float:
-        budget = self._spending.budget
+        budget = self.spending.budget
         return budget.resolved_daily_usd if period == "day" else budget.monthly_usd
 
 

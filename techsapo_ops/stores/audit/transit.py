@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stores.audit.database import database_errors
@@ -138,6 +138,7 @@ class _Sent:
     at: float
 
 
+@dataclass(eq=False, slots=True)
 class Replay:
     """Brings what is in `spool` into the database by `insert`, which says whether it is there.
 
@@ -146,24 +147,16 @@ class Replay:
     spool, and whether the disk let them.
     """
 
-    def __init__(
-        self,
-        spool: Spool,
-        insert: Callable[[list[AuditRow]], bool],
-        dropped: Callable[[int, Exception | None], None],
-        store: AuditStore | ClusterStore,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._spool = spool
-        self._insert = insert
-        self._dropped = dropped
-        self._store = store
-        self._clock = clock
-        self._sent: deque[_Sent] = deque()
-        self._after = 0
-        """Where the spool's rows begin that were not written yet."""
-        self._reported = False
-        self._check_at = 0.0
+    spool: Spool
+    insert: Callable[[list[AuditRow]], bool]
+    dropped: Callable[[int, Exception | None], None]
+    store: AuditStore | ClusterStore
+    clock: Callable[[], float] = time.monotonic
+    _sent: deque[_Sent] = field(default_factory=deque)
+    _after: int = 0
+    """Where the spool's rows begin that were not written yet."""
+    _reported: bool = False
+    _check_at: float = 0.0
 
     @property
     def written(self) -> int:
@@ -173,29 +166,29 @@ class Replay:
     @property
     def overdue(self) -> bool:
         """Whether rows that were written have waited too long to be seen."""
-        return bool(self._sent) and self._clock() - self._sent[0].at > OVERDUE
+        return bool(self._sent) and self.clock() - self._sent[0].at > OVERDUE
 
     def run(self) -> None:
         """Look for what was written a moment ago, and write what was not yet."""
-        if self._clock() >= self._check_at:
-            self._check(self._clock() - self._store.settles)
+        if self.clock() >= self._check_at:
+            self._check(self.clock() - self.store.settles)
         self._write()
-        if not self._store.settles:
-            self._check(self._clock())
+        if not self.store.settles:
+            self._check(self.clock())
 
     def _write(self) -> None:
         room = MAYBE_WRITTEN - self.written
         while room > 0:
-            rows, end = self._spool.batch(self._after, min(BATCH, room))
-            if not rows or not self._insert(rows):
+            rows, end = self.spool.batch(self._after, min(BATCH, room))
+            if not rows or not self.insert(rows):
                 return
             self._after = end
-            self._sent.append(_Sent(end, tuple(row.id for row in rows), self._store.member, self._clock()))
+            self._sent.append(_Sent(end, tuple(row.id for row in rows), self.store.member, self.clock()))
             room -= len(rows)
 
     def finish(self) -> None:
         """Look for all that was written; what is not seen is written once more at the next start."""
-        self._check(self._clock())
+        self._check(self.clock())
 
     def _check(self, before: float) -> None:
         while self._sent and self._sent[0].at <= before:
@@ -207,7 +200,7 @@ class Replay:
                 together.append(each)
             ids = [id_ for each in together for id_ in each.ids]
             try:
-                missing = self._store.lacking(ids, first.writer)
+                missing = self.store.lacking(ids, first.writer)
             except database_errors() as error:
                 self._wait(error)
                 return
@@ -218,7 +211,7 @@ class Replay:
                 )
                 self._sent.clear()
                 self._after = 0
-                self._check_at = self._clock() + AGAIN
+                self._check_at = self.clock() + AGAIN
                 return
             self._reported = False
             for _ in together:
@@ -229,15 +222,15 @@ class Replay:
         failure: Exception | None = None
         moved = 0
         try:
-            moved = self._spool.drop(end, rows, closely=self._store.settles > 0)
+            moved = self.spool.drop(end, rows, closely=self.store.settles > 0)
         except (OSError, OpsError) as error:
             failure = error
-        self._dropped(rows, failure)
+        self.dropped(rows, failure)
         self._after -= moved
         self._sent = deque(replace(each, end=each.end - moved) for each in self._sent)
 
     def _wait(self, error: Exception) -> None:
-        self._check_at = self._clock() + AGAIN
+        self._check_at = self.clock() + AGAIN
         if self.overdue and not self._reported:
             self._reported = True
             cause = getattr(error, "orig", None) or error

@@ -219,7 +219,7 @@ def test_an_incident_gets_its_evidence_a_first_message_and_then_the_verdict(scen
 def test_what_is_looked_at_is_around_the_beginning_however_late_that_is(scene: Scene) -> None:
     began, half = scene.clock.now, timedelta(minutes=30)
     scene.clock.now += timedelta(minutes=5)
-    investigation = scene.instance()._investigation
+    investigation = scene.instance().investigation
     investigation.evidence(scene.incident())
     scene.clock.now += timedelta(hours=5)
     investigation.evidence(scene.incident())
