@@ -223,7 +223,9 @@ def test_another_manifest_and_a_link_in_place_of_the_backup_are_found(
     )
     keys = str(lab.layout.backup_keys)
     again(place, [str(backup.folder), *(p for p in others if p != keys)], backup, backup.folder)
-    assert verify_offsite(stack).sentences == (f"the copy has no folder {keys}, or a link in its place",)
+    assert verify_offsite(stack).sentences == (
+        f"the copy lacks the folder {keys}, or has a link in its place",
+    )
 
 
 @pytest.mark.usefixtures("unrestored")

@@ -106,7 +106,7 @@ def test_up_after_a_killed_supervisor_starts_all_anew_but_what_was_stopped_until
 ) -> None:
     before = stack.pids()
     said = stack.run("stop", "redis").stderr
-    assert "keep running: app" in said
+    assert "depend on a stopped service: app" in said
     assert not tcp_open(stack.spec["redis"]["port"])
     again = stack.run("up").stderr
     assert "redis: stopped by " in again
