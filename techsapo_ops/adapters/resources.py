@@ -13,6 +13,8 @@ NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "9p", "sshfs", "fuse.sshfs", "glusterfs", "fuse.glusterfs"}
 )
 """File systems of another machine: locks, sockets and databases are unreliable or slow there."""
+_UNLIMITED = float(1 << 60)
+"""A version 1 limit from here on is none: the kernel writes the largest number of pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ def human(count: float) -> str:
 
 
 _V2 = Path("/sys/fs/cgroup")
+_V1_MEMORY = _V2 / "memory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +90,16 @@ class UsageSample:
 class HostUsage:
     """Percentages since the last call; of the cgroup's limits where it has any, else of the host.
 
-    `cgroup` is the cgroup v2 folder to read; None finds this process's own.
+    `cgroup` is the cgroup v2 folder to read, `memory_v1` the folder of version 1's memory controller; None
+    finds this process's own.
     """
 
-    def __init__(self, cgroup: Path | None = None) -> None:
+    def __init__(self, cgroup: Path | None = None, memory_v1: Path | None = None) -> None:
         import psutil
 
         self._psutil = psutil
         self._cgroup = cgroup or _own_cgroup()
+        self._memory_v1 = memory_v1 or _own_memory_v1()
         self._last: UsageSample | None = None
         psutil.cpu_percent()
 
@@ -104,13 +109,25 @@ class HostUsage:
         used = _number(self._cgroup / "memory.current")
         if limit and used is not None:
             return min(100.0, 100 * max(0.0, used - self._reclaimable()) / limit)
-        return float(self._psutil.virtual_memory().percent)
+        return self._memory_v1_percent() or float(self._psutil.virtual_memory().percent)
 
     def memory_limit(self) -> float | None:
         """Bytes that `memory_percent` is a share of where the cgroup has a limit; None where it is of the
         host's memory.
         """
-        return _number(self._cgroup / "memory.max") or None
+        return _number(self._cgroup / "memory.max") or self._memory_v1_limit()
+
+    def _memory_v1_limit(self) -> float | None:
+        limit = _number(self._memory_v1 / "memory.limit_in_bytes")
+        return None if not limit or limit >= _UNLIMITED else limit
+
+    def _memory_v1_percent(self) -> float | None:
+        limit = self._memory_v1_limit()
+        used = _number(self._memory_v1 / "memory.usage_in_bytes")
+        if limit is None or used is None:
+            return None
+        cache = _stat(self._memory_v1 / "memory.stat", "total_inactive_file") or 0.0
+        return min(100.0, 100 * max(0.0, used - cache) / limit)
 
     def cpu_percent(self) -> float | None:
         """CPU in use since the last call, in percent (0 to 100); None at the first call in a cgroup."""
@@ -150,6 +167,18 @@ def _own_cgroup() -> Path:
     except OSError:
         return _V2
     return _V2
+
+
+def _own_memory_v1() -> Path:
+    try:
+        for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+            _, controllers, path = line.split(":", 2)
+            if "memory" in controllers.split(","):
+                own = Path(os.path.normpath(f"{_V1_MEMORY}/{path.lstrip('/')}"))
+                return own if own.is_dir() else _V1_MEMORY  # a container sees its own group as the root
+    except OSError:
+        return _V1_MEMORY
+    return _V1_MEMORY
 
 
 def _number(path: Path) -> float | None:
