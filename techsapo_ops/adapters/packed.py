@@ -91,7 +91,8 @@ class PackedReader:
 
     The file is somebody else's until its digest is known: it is opened without following a link, it may hold
     `limit` bytes at most, and where `expected` is given, its last bytes come only once its digest is that.
-    So whoever waits for the end before anything is replaced has never taken what nobody has checked. Memory
+    So whoever waits for the end before anything is replaced has never taken what nobody has checked. Without
+    `expected`, a truncated file is not noticed; each part of a backup has one. Memory
     stays small whatever the file holds: it is unpacked a megabyte at a time.
     """
 

@@ -180,8 +180,8 @@ def notes(topology: Topology, runner: Runner) -> tuple[str, ...]:
         users = ", ".join(dict.fromkeys(s.facts.user for s in as_root))
         lines.append(
             msg(
-                "running as root: {names}. No user {users} can access {parent} and this Python (details: "
-                "`techsapo doctor`)",
+                "running as root: {names}. There is no user {users} who can access {parent} and this Python "
+                "(details: `techsapo doctor`)",
                 names=names,
                 users=users,
                 parent=topology.layout.state.parent,

@@ -49,7 +49,7 @@ class Machine:
         copied(like, self.image)
 
     def boot(self) -> float:
-        """Switch it on; seconds until systemd has started what it starts."""
+        """Switch it on; seconds until systemd answers. It may still be starting the stack."""
         began = time.monotonic()
         log = (self.folder / "console.log").open("ab")
         self._disk = subprocess.Popen(
@@ -74,9 +74,9 @@ class Machine:
         )  # fmt: skip
         log.close()
         self._until(self._has_init, "systemd")
-        states = {"running", "degraded"}
+        states = {"starting", "running", "degraded"}
         state = "systemctl is-system-running"
-        self._until(lambda: self.run(state, check=False).stdout.strip() in states | {"starting"}, "systemd")
+        self._until(lambda: self.run(state, check=False).stdout.strip() in states, "systemd")
         return time.monotonic() - began
 
     def cut(self) -> None:

@@ -50,9 +50,8 @@ class Analyst:
             try:
                 if memory is not None:
                     await memory.begin(account, request.request_id)
-                if (
-                    self.per_request_usd is None or worst <= self.per_request_usd
-                ):  # else the analysis refuses before it spends
+                # Above the limit, the analysis itself refuses before it spends.
+                if self.per_request_usd is None or worst <= self.per_request_usd:
                     await account.open(worst)
                 analysis: Analysis = await self.wallbounce.analyse(
                     question,

@@ -48,8 +48,7 @@ class ProviderBody(Body):
         bool | None,
         Field(
             description="Whether this answer agrees with the chosen answer; null if the two were not "
-            "compared. The "
-            "chosen answer, which `answered_by` names, agrees with itself."
+            "compared. The chosen answer, which `answered_by` names, agrees with itself."
         ),
     ] = None
     self_confidence: float | None = None
