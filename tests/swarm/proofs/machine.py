@@ -31,7 +31,8 @@ def prove(ground: Ground, found: Figures) -> None:
     found.add("of it the processes' own", "MB", [own.total() / 1e6])
     parts = ", ".join(f"{n} {b / 1e6:.0f} ({own[n] / 1e6:.0f})" for n, b in memory.most_common(14))
     found.notes.append(f"Memory in MB, and the processes' own of it: {parts}.")
-    found.add("apply of nothing", "s", [_seconds_of_up(stack) for _ in range(5)], 3)
+    found.add("apply of nothing", "s", [_seconds_of(stack, "up") for _ in range(5)], 3)
+    _status(ground, found)
 
     values: dict[str, list[float]] = defaultdict(list)
     for number in range(ground.cuts):
@@ -48,10 +49,24 @@ def prove(ground: Ground, found: Figures) -> None:
         found.add(what, "s" if what.endswith("gap") else "requests", each, most)
 
 
-def _seconds_of_up(stack: Project) -> float:
+def _seconds_of(stack: Project, *arguments: str, code: int = 0) -> float:
     began = time.monotonic()
-    stack.run("up", timeout=300)
+    stack.run(*arguments, code=code, timeout=300)
     return time.monotonic() - began
+
+
+def _status(ground: Ground, found: Figures) -> None:
+    """How long `status` takes, drift included: with every host there, and from the moment that c's cable is pulled."""
+    _well(ground)
+    found.add("status", "s", [_seconds_of(ground.stack, "status") for _ in range(5)], 4)
+    ground.lab.cut("c")
+    lost = [_seconds_of(ground.stack, "status", code=1) for _ in range(5)]
+    wait_for(lambda: ground.lab.nodes("a")["c"] == "Down", timeout=120, what="c to be gone")
+    lost += [_seconds_of(ground.stack, "status", code=1) for _ in range(5)]
+    found.add("status with a host lost", "s", lost, 8)
+    ground.lab.heal("c")
+    wait_for(lambda: ground.lab.nodes("a") == dict.fromkeys(HOSTS, "Ready"), timeout=120, what="all nodes")
+    _well(ground)
 
 
 def _lose(ground: Ground, role: str, fault: str, values: dict[str, list[float]], number: int) -> None:
