@@ -56,7 +56,7 @@ def _seconds_of(stack: Project, *arguments: str, code: int = 0) -> float:
 
 
 def _status(ground: Ground, found: Figures) -> None:
-    """How long `status` takes, drift included: with every host there, and from the moment that c's cable is pulled."""
+    """How long `status` takes, drift included, with every host there and then with c cut off."""
     _well(ground)
     found.add("status", "s", [_seconds_of(ground.stack, "status") for _ in range(5)], 4)
     ground.lab.cut("c")
